@@ -1,0 +1,113 @@
+// The settings of the operator: what a platform engineer may choose, in one struct filled from one table.
+//
+// Environment first, then the YAML file that UNDERSTORY_CONFIG names, then the default. The table in settings.c drives parsing,
+// --help, the dump at the start and the manual; nothing else in the program reads the environment. Loaded once before threads start
+// and only read afterwards. Plain data: it knows nothing of Kubernetes or canopy beyond the names people use.
+#ifndef BASE_SETTINGS_H
+#define BASE_SETTINGS_H
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/log.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum settings_intent { INTENT_VERIFY, INTENT_ANALYTICS, INTENT_DISASTER_RECOVERY, INTENT_COUNT };
+enum settings_credentials { CREDENTIALS_PROXY, CREDENTIALS_DIRECT };
+enum settings_engine { ENGINE_KOPIA, ENGINE_RESTIC };
+
+// The texts that stand for the values above, in worklists and settings.
+extern const char *const settings_intent_text[INTENT_COUNT];
+extern const char *const settings_engine_text[];
+
+// Per intent; a worklist entry's params may override what canopy's operators can set (canopy/intents.h).
+struct settings_for_intent {
+	int64_t storage_size_bytes;	    // first size of a round's PVC
+	int64_t storage_size_maximum_bytes; // it never grows past this
+	char *cpu_request;		    // Kubernetes quantities; NULL: none is set
+	char *cpu_limit;
+	char *memory_request;
+	char *memory_limit;
+	int64_t ready_timeout_ms;    // from the Deployment's creation to available
+	int64_t switchover_grace_ms; // how long the old round's objects stay after the switch
+	int64_t minimum_ttl_ms;	     // shortest time between two restores of one replica
+};
+
+// A key and a value, for nodeSelector and annotations.
+struct settings_pair {
+	char *key;
+	char *value;
+};
+
+struct settings_toleration {
+	char *key, *operator_, *value, *effect; // NULL: not set
+};
+
+// Backup type -> engine.
+struct settings_engine_rule {
+	char *type;
+	enum settings_engine engine;
+};
+
+struct settings {
+	char *canopy_base_url; // NULL: worklist_file
+	char *canopy_socks5_proxy;
+	char *canopy_device_cert_secret;
+	char *canopy_device_cert_file;
+	char *canopy_device_key_file;
+	char *canopy_ca_file;
+	int64_t reconcile_interval_ms;
+	char *worklist_file;
+	char *broker_listen_addr;
+	char *metrics_addr;
+	char *operator_namespace;
+	char *operator_service_name;
+	char *broker_url; // NULL: https://<service>.<namespace>.svc:9091
+	char *proxy_image;
+	char *kopia_image;
+	char *restic_image;
+	char *postgres_image; // without tag: gets ":<major>"
+	char *s3_endpoint;    // NULL: https://s3.<region>.amazonaws.com
+	char *s3_ca_file;     // PEM for s3_endpoint, handed to the restore pods; NULL: the image's own store
+	enum settings_credentials credentials;
+	int max_concurrent_restores;
+	int max_concurrent_checks;
+	bool teardown_guard;
+	bool leader_election;
+	enum log_level log_level;
+	enum log_format log_format;
+
+	struct settings_for_intent intents[INTENT_COUNT];
+	struct settings_engine_rule *engines; // engine_count of them; no rule: kopia
+	size_t engine_count;
+	char *storage_class; // NULL: the cluster's default
+	struct settings_pair *node_selector;
+	size_t node_selector_count;
+	struct settings_toleration *tolerations;
+	size_t toleration_count;
+	struct settings_pair *pod_annotations;
+	size_t pod_annotation_count;
+	int64_t retry_backoff_ms[3]; // after the first, second and any later failure of a snapshot
+	int retry_limit;	     // failed rounds in a row for one snapshot before it is left alone
+};
+
+// Reads one variable of the environment; tests give their own.
+typedef const char *(*settings_getenv)(const char *name);
+
+// Fill *out. An unknown key, a bad value, a missing file or settings that contradict each other: ERROR_INVALID with file, line, key,
+// value and what is allowed. The caller frees with settings_free().
+MUST_CHECK int settings_load(settings_getenv env, struct settings **out, struct error *err);
+void settings_free(struct settings *settings);
+DEFINE_AUTO(struct settings, settings, settings_free)
+
+// The settings as a table, one line each: name, value, where it came from. Secrets as "***".
+void settings_dump(const struct settings *settings, settings_getenv env, FILE *to);
+
+// Every setting with its default and its sentence, for --help and the manual.
+void settings_help(FILE *to);
+
+// The engine for a backup type.
+enum settings_engine settings_engine_for(const struct settings *settings, const char *backup_type);
+
+#endif

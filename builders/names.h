@@ -1,0 +1,74 @@
+// Names, labels and annotations of what we make. design.md "Identity" is the rule; nothing else in the program spells them.
+#ifndef BUILDERS_NAMES_H
+#define BUILDERS_NAMES_H
+
+#include "base/error.h"
+
+#define PGRO "pgro.bes.au/"
+
+#define LABEL_MANAGED_BY PGRO "managed-by"
+#define LABEL_MANAGED_BY_VALUE "pgro-canopy"
+#define MANAGED_SELECTOR LABEL_MANAGED_BY "=" LABEL_MANAGED_BY_VALUE
+#define LABEL_DECLARATION_ID PGRO "declaration-id"
+#define LABEL_GROUP PGRO "group"
+#define LABEL_SERVER PGRO "server"
+#define LABEL_TYPE PGRO "type"	   // also an annotation with the whole text when it is no label value
+#define LABEL_INTENT PGRO "intent" // likewise
+#define LABEL_ROUND PGRO "round"   // on every object of a round: its key
+
+#define ANN_RESTORE_STATE PGRO "restore-state"
+#define ANN_DESIRED_SNAPSHOT_ID PGRO "desired-snapshot-id"
+#define ANN_DESIRED_SNAPSHOT_AT PGRO "desired-snapshot-at"
+#define ANN_ROUND PGRO "round"
+#define ANN_ROUND_SNAPSHOT_ID PGRO "round-snapshot-id"
+#define ANN_ATTEMPT PGRO "attempt"
+#define ANN_RUN_ID PGRO "run-id"
+#define ANN_ROUND_STARTED_AT PGRO "round-started-at"
+#define ANN_ACTIVE_ROUND PGRO "active-round"
+#define ANN_LAST_RESTORED_SNAPSHOT_ID PGRO "last-restored-snapshot-id"
+#define ANN_LAST_RESTORED_AT PGRO "last-restored-at"
+#define ANN_POSTGRES_VERSION PGRO "postgres-version"
+#define ANN_FAILURES PGRO "failures"
+#define ANN_FAILED_AT PGRO "failed-at"
+#define ANN_LAST_ERROR PGRO "last-error"
+#define ANN_TRAFFIC PGRO "traffic"
+#define ANN_REPORT PGRO "report"
+#define ANN_REPORTED_AT PGRO "last-verification-reported-at"
+#define ANN_REPORTED_ROUND PGRO "last-verification-reported-round"
+#define ANN_REPORT_ERROR PGRO "last-verification-error"
+#define ANN_FORCE_REFRESH PGRO "force-refresh"
+#define ANN_TEARDOWN_HOLD PGRO "teardown-hold"
+// Fingerprint of the entry for which canopy refused credentials: tried again when the entry's differs, or after 6 h.
+#define ANN_CREDENTIALS_REFUSED PGRO "credentials-refused"
+
+// On the Deployment of a round: what its restore Job said, kept where it lives as long as the round does.
+#define ANN_RESTORED_BYTES PGRO "restored-bytes"
+#define ANN_RESTORED_FILES PGRO "restored-files"
+
+#define NAME_ROLE_BINDING "understory"
+#define NAME_REPLICA_CLUSTER_ROLE "understory-replica"
+#define NAME_RESTORE_SERVICE_ACCOUNT "restore"
+#define NAME_SUPERUSER_SECRET "postgres-superuser"
+#define NAME_ANALYTICS_SECRET "analytics-credentials"
+#define NAME_SERVICE "postgres"
+
+#define CONTAINER_RESTORE "restore"
+#define CONTAINER_PREPARE "prepare"
+#define CONTAINER_POSTGRES "postgres"
+
+#define ROUND_KEY_SIZE 9
+#define OBJECT_NAME_SIZE 32
+
+// First 8 hex of SHA-256 of "<snapshot id>\n<attempt>".
+MUST_CHECK int round_key(const char *snapshot_id, int attempt, char out[ROUND_KEY_SIZE], struct error *err);
+
+// restore-<key> (Secret and Job), pgdata-<key>, postgres-<key>.
+void name_restore(const char *key, char out[OBJECT_NAME_SIZE]);
+void name_pvc(const char *key, char out[OBJECT_NAME_SIZE]);
+void name_deployment(const char *key, char out[OBJECT_NAME_SIZE]);
+
+#define LABEL_VALUE_SIZE 64
+// text as a label value: what is not allowed becomes '-', ends are trimmed to a letter or digit, cut to 63. True when nothing changed.
+bool label_value(const char *text, char out[LABEL_VALUE_SIZE]);
+
+#endif

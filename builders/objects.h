@@ -1,0 +1,72 @@
+// The Kubernetes objects of a replica and of a round, as JSON. Pure: the same input gives the same object; nothing is read or sent.
+//
+// Each function gives the caller a new json_t. The objects meet Pod Security `restricted` and the schemas of the Kubernetes kinds;
+// every one carries MANAGED_SELECTOR's label, the identity labels and app.kubernetes.io/{name,instance,component,managed-by};
+// objects of a round also LABEL_ROUND.
+#ifndef BUILDERS_OBJECTS_H
+#define BUILDERS_OBJECTS_H
+
+#include "base/json.h"
+#include "base/secret.h"
+#include "base/settings.h"
+#include "builders/names.h"
+#include "canopy/client.h"
+#include "canopy/entry.h"
+
+// What all builders read. Borrowed for the call.
+struct build {
+	const struct settings *settings;
+	const struct entry *entry;
+	struct settings_for_intent sizing; // intents_resolve()
+};
+
+// One round of the replica.
+struct build_round {
+	char key[ROUND_KEY_SIZE];
+	const char *snapshot_id;
+	int attempt;
+	int64_t pvc_bytes;
+};
+
+// What the restore Job said in its termination message, and what the checks need to know later.
+struct build_restored {
+	int postgres_major;
+	int64_t bytes; // -1: not said
+	int64_t files;
+};
+
+// Of the replica.
+MUST_CHECK int build_namespace(const struct build *b, json_t **out, struct error *err);
+MUST_CHECK int build_role_binding(const struct build *b, json_t **out, struct error *err);
+MUST_CHECK int build_service_account(const struct build *b, json_t **out, struct error *err);
+// An array of NetworkPolicies: nothing in or out by default; restore pods reach DNS, S3 and the broker; PostgreSQL is reached on 5432
+// by the operator, and for standing intents by everyone, and reaches nothing.
+MUST_CHECK int build_network_policies(const struct build *b, json_t **out, struct error *err);
+MUST_CHECK int build_superuser_secret(const struct build *b, const struct secret *password, json_t **out, struct error *err);
+MUST_CHECK int build_analytics_secret(const struct build *b, const struct secret *password, json_t **out, struct error *err);
+MUST_CHECK int build_service(const struct build *b, const char *round_key, json_t **out, struct error *err);
+
+// Of a round.
+MUST_CHECK int build_restore_secret(const struct build *b, const struct build_round *round,
+	const struct canopy_credentials *credentials, json_t **out, struct error *err);
+MUST_CHECK int build_pvc(const struct build *b, const struct build_round *round, json_t **out, struct error *err);
+MUST_CHECK int build_restore_job(const struct build *b, const struct build_round *round, json_t **out, struct error *err);
+MUST_CHECK int build_deployment(const struct build *b, const struct build_round *round, const struct build_restored *restored,
+	json_t **out, struct error *err);
+
+// An Event (events.k8s.io/v1) about an object of the replica's Namespace, or about the Namespace itself (regarding_kind NULL), which
+// the API server accepts in `default` only.
+struct build_event {
+	const char *namespace;
+	const char *regarding_kind, *regarding_api_version, *regarding_name, *regarding_uid;
+	const char *reason; // UpperCamelCase, stable
+	const char *action;
+	const char *note; // cut to 1024 bytes
+	bool is_warning;
+	int64_t now_ms;
+	const char *instance; // of the operator: its pod's name
+	const char *unique;   // makes the name unique: hex of the time and a counter
+};
+MUST_CHECK int build_event(const struct build_event *event, json_t **out, struct error *err);
+
+#endif

@@ -1,0 +1,55 @@
+// One element of the worklist: one replica that should exist.
+//
+// An entry is read from JSON (canopy) or YAML (WORKLIST_FILE) into plain strings and not changed afterwards. It owns all it points
+// to; entry_fini() releases it. Shapes move (design.md, Contracts): freshness_seconds is an older name for overdue_after_seconds,
+// machine_id a newer one for server_id; either is read, both when equal. Unknown fields are ignored.
+#ifndef CANOPY_ENTRY_H
+#define CANOPY_ENTRY_H
+
+#include "base/error.h"
+#include "base/json.h"
+#include "base/settings.h"
+#include "base/uuid.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define ENTRY_NAMESPACE_SIZE 64 // a DNS-1123 label and a NUL
+
+struct entry {
+	char replica_id[UUID_TEXT_SIZE]; // the declaration: many entries of a group-wide one share it
+	char group_id[UUID_TEXT_SIZE];
+	char server_id[UUID_TEXT_SIZE];
+	bool has_server_id; // false: the entry said machine_id, and so does its report
+	char *type;
+	char *intent; // as canopy wrote it
+	char *name;
+	char *storage;
+	char *bucket;
+	char *prefix;
+	char *region;
+	char *snapshot_id;	   // NULL: no backup yet
+	char *snapshot_at;	   // NULL: unknown; RFC 3339
+	int64_t overdue_after_s;   // -1: no bound
+	json_t *params;		   // an object, never NULL
+	char *engine;		   // WORKLIST_FILE only; NULL otherwise
+	char *secret;		   // WORKLIST_FILE only: the Secret in OPERATOR_NAMESPACE with its credentials
+	char namespace[ENTRY_NAMESPACE_SIZE];
+	int known_intent; // enum settings_intent, -1 when we do not advertise it
+};
+
+// Read an entry. ERROR_INVALID names the field, the value and what is allowed; *out is then untouched.
+MUST_CHECK int entry_from_json(const json_t *object, struct entry *out, struct error *err);
+void entry_fini(struct entry *entry);
+
+// The Namespace of a replica: <slug(name)>-<hex8>, design.md "Identity".
+MUST_CHECK int entry_namespace(const char *name, const char replica_id[UUID_TEXT_SIZE], const char server_id[UUID_TEXT_SIZE],
+	char out[ENTRY_NAMESPACE_SIZE], struct error *err);
+
+// Same replica: (replica_id, server_id), never replica_id alone.
+bool entry_same(const struct entry *a, const struct entry *b);
+
+// First 8 hex of SHA-256 over what the declaration says (not the snapshot): changes when canopy's operators change it. For the retry
+// after a refusal.
+MUST_CHECK int entry_fingerprint(const struct entry *entry, char out[9], struct error *err);
+
+#endif

@@ -1,0 +1,50 @@
+// The checks of a restored database: a pool of its own, since a deep check may take hours and never runs on the workers of a pass.
+//
+// The reconciler starts a check for (Namespace, round key) when the round's Deployment is available and looks again in later passes;
+// on_done wakes it. Results live in memory alone: an operator that was restarted begins the stage anew. All functions may be called
+// from any thread; none blocks but checks_free(), which cancels what runs and waits for it (a libpq call is cancelled, at most 10 s).
+#ifndef RECONCILER_CHECKS_H
+#define RECONCILER_CHECKS_H
+
+#include "base/json.h"
+#include "base/secret.h"
+#include "builders/names.h"
+#include "canopy/entry.h"
+#include "canopy/report.h"
+
+struct check_request {
+	char namespace[ENTRY_NAMESPACE_SIZE];
+	char round_key[ROUND_KEY_SIZE];
+	char host[64]; // the pod's IP
+	int port;
+	const char *user;	       // copied
+	const struct secret *password; // copied
+	int expected_major;
+};
+
+enum check_state { CHECK_NONE, CHECK_RUNNING, CHECK_DONE };
+
+struct check_result {
+	enum report_grade grade; // GRADE_CLEAN: passed; GRADE_FAILED: the backup's fault; GRADE_INCONCLUSIVE: no connection
+	char stage[32];		 // connect, databases, application, relations, catalogs
+	char cause[ERROR_TEXT_MAX];
+	char server_version[64]; // "15.20 (Debian 15.20-0+deb12u1)", "" when it was not reached
+	json_t *details;	 // sizes per database, rows and relations looked at, durations; the caller's; may be NULL
+};
+
+struct checks;
+
+MUST_CHECK int checks_new(int threads, void (*on_done)(void *arg), void *arg, struct checks **out, struct error *err);
+void checks_free(struct checks *checks);
+DEFINE_AUTO(struct checks, checks, checks_free)
+
+// Begin unless one for this round runs or is done already.
+MUST_CHECK int checks_start(struct checks *checks, const struct check_request *request, struct error *err);
+
+// How it stands. With CHECK_DONE, *result is a copy that the caller owns (details). result may be NULL.
+enum check_state checks_look(struct checks *checks, const char *namespace, const char *round_key, struct check_result *result);
+
+// The round is over or gone: cancel what runs, forget the result.
+void checks_forget(struct checks *checks, const char *namespace, const char *round_key);
+
+#endif
