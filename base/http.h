@@ -2,7 +2,9 @@
 //
 // A client holds what is common to all requests to one service and a pool of connections; it may be used by any number of threads
 // at once. http_do() blocks its caller, at most for the request's time-out. It never retries: the callers know which of their calls
-// may be repeated. Bodies, tokens and query strings are never logged and never part of an error text.
+// may be repeated. (A GET or HEAD may reach the server twice when a connection from the pool turns out to be closed; nothing else
+// does.) Bodies, tokens and query strings are never logged and never part of an error text. The first client makes the process
+// ignore SIGPIPE, unless the program has a handler for it.
 #ifndef BASE_HTTP_H
 #define BASE_HTTP_H
 

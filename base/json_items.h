@@ -32,7 +32,8 @@ void json_items_init(struct json_items *s, const char *key, size_t max_item_byte
 MUST_CHECK int json_items_feed(struct json_items *s, const char *data, size_t len, struct error *err);
 
 // The end of the document: fails when it is cut short, is no valid JSON, or lacks the array. *envelope (the caller's; may be NULL
-// when it is not wanted) is the rest of the document, with the array empty.
+// when it is not wanted) is the rest of the document, with the array empty. With a key, null counts as an empty array: Go writes
+// an empty slice that way at times.
 MUST_CHECK int json_items_finish(struct json_items *s, json_t **envelope, struct error *err);
 
 void json_items_fini(struct json_items *s);

@@ -1,8 +1,9 @@
 // The settings of the operator: what a platform engineer may choose, in one struct filled from one table.
 //
-// Environment first, then the YAML file that UNDERSTORY_CONFIG names, then the default. The table in settings.c drives parsing,
-// --help, the dump at the start and the manual; nothing else in the program reads the environment. Loaded once before threads start
-// and only read afterwards. Plain data: it knows nothing of Kubernetes or canopy beyond the names people use.
+// Environment first, then the YAML file that UNDERSTORY_CONFIG names, then the default. The table in settings_table.c drives
+// parsing, --help, the dump at the start and the manual; nothing else in the program reads the environment. A variable that is
+// set to nothing counts as not set. Loaded once before threads start and only read afterwards. Plain data: it knows nothing of
+// Kubernetes or canopy beyond the names people use.
 #ifndef BASE_SETTINGS_H
 #define BASE_SETTINGS_H
 
@@ -23,15 +24,15 @@ extern const char *const settings_engine_text[];
 
 // Per intent; a worklist entry's params may override what canopy's operators can set (canopy/intents.h).
 struct settings_for_intent {
-	int64_t storage_size_bytes;	    // first size of a round's PVC
+	int64_t storage_size_bytes;         // first size of a round's PVC
 	int64_t storage_size_maximum_bytes; // it never grows past this
-	char *cpu_request;		    // Kubernetes quantities; NULL: none is set
+	char *cpu_request;                  // Kubernetes quantities; NULL: none is set
 	char *cpu_limit;
 	char *memory_request;
 	char *memory_limit;
 	int64_t ready_timeout_ms;    // from the Deployment's creation to available
 	int64_t switchover_grace_ms; // how long the old round's objects stay after the switch
-	int64_t minimum_ttl_ms;	     // shortest time between two restores of one replica
+	int64_t minimum_ttl_ms;      // shortest time between two restores of one replica
 };
 
 // A key and a value, for nodeSelector and annotations.
@@ -89,15 +90,23 @@ struct settings {
 	struct settings_pair *pod_annotations;
 	size_t pod_annotation_count;
 	int64_t retry_backoff_ms[3]; // after the first, second and any later failure of a snapshot
-	int retry_limit;	     // failed rounds in a row for one snapshot before it is left alone
+	int retry_limit;             // failed rounds in a row for one snapshot before it is left alone
+
+	char *config_file; // UNDERSTORY_CONFIG; NULL: no file was read
+	uint8_t *origins;  // where each setting came from, for settings_dump(); NULL in settings that a test made by hand
 };
 
 // Reads one variable of the environment; tests give their own.
 typedef const char *(*settings_getenv)(const char *name);
 
-// Fill *out. An unknown key, a bad value, a missing file or settings that contradict each other: ERROR_INVALID with file, line, key,
-// value and what is allowed. The caller frees with settings_free().
+// Fill *out. An unknown key, a bad value, a missing file or settings that contradict each other: ERROR_INVALID with file, line,
+// key, value and what is allowed. The caller frees with settings_free().
 MUST_CHECK int settings_load(settings_getenv env, struct settings **out, struct error *err);
+
+// For the programs that need desired state (`run`, `plan`; not `status`): ERROR_INVALID when neither CANOPY_BASE_URL nor
+// WORKLIST_FILE is set. settings_load() lets both be absent and refuses both at once.
+MUST_CHECK int settings_need_worklist(const struct settings *settings, struct error *err);
+
 void settings_free(struct settings *settings);
 DEFINE_AUTO(struct settings, settings, settings_free)
 
@@ -106,6 +115,9 @@ void settings_dump(const struct settings *settings, settings_getenv env, FILE *t
 
 // Every setting with its default and its sentence, for --help and the manual.
 void settings_help(FILE *to);
+
+// What Kubernetes would refuse: a request above its limit, a first volume size above its maximum. ERROR_INVALID names both.
+MUST_CHECK int settings_check_sizing(const struct settings_for_intent *sizing, struct error *err);
 
 // The engine for a backup type.
 enum settings_engine settings_engine_for(const struct settings *settings, const char *backup_type);

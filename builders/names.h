@@ -12,9 +12,12 @@
 #define LABEL_DECLARATION_ID PGRO "declaration-id"
 #define LABEL_GROUP PGRO "group"
 #define LABEL_SERVER PGRO "server"
-#define LABEL_TYPE PGRO "type"	   // also an annotation with the whole text when it is no label value
+#define LABEL_TYPE PGRO "type"     // also an annotation with the whole text when it is no label value
 #define LABEL_INTENT PGRO "intent" // likewise
 #define LABEL_ROUND PGRO "round"   // on every object of a round: its key
+// On a restore Job and its pods, as the operator that we stand in for has it.
+#define LABEL_JOB_KIND PGRO "job-kind"
+#define LABEL_JOB_KIND_VALUE "canopy-restore"
 
 #define ANN_RESTORE_STATE PGRO "restore-state"
 #define ANN_DESIRED_SNAPSHOT_ID PGRO "desired-snapshot-id"
@@ -33,6 +36,7 @@
 #define ANN_LAST_ERROR PGRO "last-error"
 #define ANN_TRAFFIC PGRO "traffic"
 #define ANN_REPORT PGRO "report"
+#define ANN_LAST_REPORT PGRO "last-report" // with WORKLIST_FILE: nobody to report to, so it is kept here
 #define ANN_REPORTED_AT PGRO "last-verification-reported-at"
 #define ANN_REPORTED_ROUND PGRO "last-verification-reported-round"
 #define ANN_REPORT_ERROR PGRO "last-verification-error"
@@ -45,7 +49,16 @@
 #define ANN_RESTORED_BYTES PGRO "restored-bytes"
 #define ANN_RESTORED_FILES PGRO "restored-files"
 
+// What kind of pod it is; NetworkPolicies, the Service and the Deployment select by it.
+#define LABEL_COMPONENT "app.kubernetes.io/component"
+#define LABEL_INSTANCE "app.kubernetes.io/instance" // the Namespace
+#define LABEL_VERSION "app.kubernetes.io/version"   // on the Deployment of a round: PostgreSQL's major
+#define COMPONENT_REPLICA "replica"
+#define COMPONENT_RESTORE "restore"
+#define COMPONENT_DATABASE "database"
+
 #define NAME_ROLE_BINDING "understory"
+#define NAME_OPERATOR_SERVICE_ACCOUNT "understory" // in OPERATOR_NAMESPACE
 #define NAME_REPLICA_CLUSTER_ROLE "understory-replica"
 #define NAME_RESTORE_SERVICE_ACCOUNT "restore"
 #define NAME_SUPERUSER_SECRET "postgres-superuser"
@@ -68,7 +81,8 @@ void name_pvc(const char *key, char out[OBJECT_NAME_SIZE]);
 void name_deployment(const char *key, char out[OBJECT_NAME_SIZE]);
 
 #define LABEL_VALUE_SIZE 64
-// text as a label value: what is not allowed becomes '-', ends are trimmed to a letter or digit, cut to 63. True when nothing changed.
+// text as a label value: what is not allowed becomes '-', ends are trimmed to a letter or digit, cut to 63. True when nothing
+// changed.
 bool label_value(const char *text, char out[LABEL_VALUE_SIZE]);
 
 #endif

@@ -1,8 +1,9 @@
-// The Kubernetes objects of a replica and of a round, as JSON. Pure: the same input gives the same object; nothing is read or sent.
+// The Kubernetes objects of a replica and of a round, as JSON. Pure: the same input gives the same object; nothing is read or
+// sent.
 //
-// Each function gives the caller a new json_t. The objects meet Pod Security `restricted` and the schemas of the Kubernetes kinds;
-// every one carries MANAGED_SELECTOR's label, the identity labels and app.kubernetes.io/{name,instance,component,managed-by};
-// objects of a round also LABEL_ROUND.
+// Each function gives the caller a new json_t. The objects meet Pod Security `restricted` and the schemas of the Kubernetes
+// kinds; every one carries MANAGED_SELECTOR's label, the identity labels and
+// app.kubernetes.io/{name,instance,component,managed-by}; objects of a round also LABEL_ROUND.
 #ifndef BUILDERS_OBJECTS_H
 #define BUILDERS_OBJECTS_H
 
@@ -18,6 +19,7 @@ struct build {
 	const struct settings *settings;
 	const struct entry *entry;
 	struct settings_for_intent sizing; // intents_resolve()
+	const char *s3_ca_pem;             // what settings->s3_ca_file holds; NULL when it is not set
 };
 
 // One round of the replica.
@@ -39,8 +41,8 @@ struct build_restored {
 MUST_CHECK int build_namespace(const struct build *b, json_t **out, struct error *err);
 MUST_CHECK int build_role_binding(const struct build *b, json_t **out, struct error *err);
 MUST_CHECK int build_service_account(const struct build *b, json_t **out, struct error *err);
-// An array of NetworkPolicies: nothing in or out by default; restore pods reach DNS, S3 and the broker; PostgreSQL is reached on 5432
-// by the operator, and for standing intents by everyone, and reaches nothing.
+// An array of NetworkPolicies: nothing in or out by default; restore pods reach DNS, S3 and the broker; PostgreSQL is reached on
+// 5432 by the operator, and for standing intents by everyone, and reaches nothing.
 MUST_CHECK int build_network_policies(const struct build *b, json_t **out, struct error *err);
 MUST_CHECK int build_superuser_secret(const struct build *b, const struct secret *password, json_t **out, struct error *err);
 MUST_CHECK int build_analytics_secret(const struct build *b, const struct secret *password, json_t **out, struct error *err);
@@ -54,8 +56,8 @@ MUST_CHECK int build_restore_job(const struct build *b, const struct build_round
 MUST_CHECK int build_deployment(const struct build *b, const struct build_round *round, const struct build_restored *restored,
 	json_t **out, struct error *err);
 
-// An Event (events.k8s.io/v1) about an object of the replica's Namespace, or about the Namespace itself (regarding_kind NULL), which
-// the API server accepts in `default` only.
+// An Event (events.k8s.io/v1) about an object of the replica's Namespace, or about the Namespace itself (regarding_kind NULL),
+// which the API server accepts in `default` only.
 struct build_event {
 	const char *namespace;
 	const char *regarding_kind, *regarding_api_version, *regarding_name, *regarding_uid;

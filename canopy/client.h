@@ -1,8 +1,8 @@
 // Client of the central service: the typed calls of contract/canopy.openapi.json.
 //
 // Every call blocks for at most HTTP_TIMEOUT_MS and never retries. Errors carry the HTTP status and canopy's own words (title and
-// detail of the RFC 7807 body), never the body of a success. Kinds: 403, 404 and 422 are ERROR_INVALID (a definite refusal), 409 is
-// ERROR_CONFLICT (not ready yet), 5xx, time-outs and resets ERROR_TRANSIENT, anything that breaks the contract ERROR_INTERNAL.
+// detail of the RFC 7807 body), never the body of a success. Kinds: 403, 404 and 422 are ERROR_INVALID (a definite refusal), 409
+// is ERROR_CONFLICT (not ready yet), 5xx, time-outs and resets ERROR_TRANSIENT, anything that breaks the contract ERROR_INTERNAL.
 // Any thread may call.
 #ifndef CANOPY_CLIENT_H
 #define CANOPY_CLIENT_H
@@ -19,8 +19,8 @@ MUST_CHECK int canopy_client_new(const char *base_url, struct http_client *http,
 void canopy_client_free(struct canopy_client *client);
 DEFINE_AUTO(struct canopy_client, canopy_client, canopy_client_free)
 
-// POST /restore-capabilities: the full set of intents (canopy/intents.h).
-MUST_CHECK int canopy_register(struct canopy_client *client, struct error *err);
+// POST /restore-capabilities: the full set of intents (canopy/intents.h), with the defaults that the settings give.
+MUST_CHECK int canopy_register(struct canopy_client *client, const struct settings *settings, struct error *err);
 
 // GET /restore-worklist. A body equal to the last one is not decoded again: *unchanged is true then and *out stays untouched.
 MUST_CHECK int canopy_worklist(struct canopy_client *client, struct worklist **out, bool *unchanged, struct error *err);
@@ -34,7 +34,8 @@ struct canopy_credentials {
 	int64_t expires_at_ms; // wall time
 };
 
-// POST /restore-credentials. run_id may be NULL.
+// POST /restore-credentials. run_id may be NULL. *out is overwritten; the caller releases it with canopy_credentials_fini(). Keys
+// that have expired already are ERROR_TRANSIENT.
 MUST_CHECK int canopy_get_credentials(struct canopy_client *client, const char *group_id, const char *type, const char *run_id,
 	struct canopy_credentials *out, struct error *err);
 void canopy_credentials_fini(struct canopy_credentials *credentials);

@@ -1,8 +1,8 @@
 // One element of the worklist: one replica that should exist.
 //
-// An entry is read from JSON (canopy) or YAML (WORKLIST_FILE) into plain strings and not changed afterwards. It owns all it points
-// to; entry_fini() releases it. Shapes move (design.md, Contracts): freshness_seconds is an older name for overdue_after_seconds,
-// machine_id a newer one for server_id; either is read, both when equal. Unknown fields are ignored.
+// An entry is read from JSON (canopy) or YAML (WORKLIST_FILE) into plain strings and not changed afterwards. It owns all it
+// points to; entry_fini() releases it. Shapes move (design.md, Contracts): freshness_seconds is an older name for
+// overdue_after_seconds, machine_id a newer one for server_id; either is read, both when equal. Unknown fields are ignored.
 #ifndef CANOPY_ENTRY_H
 #define CANOPY_ENTRY_H
 
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #define ENTRY_NAMESPACE_SIZE 64 // a DNS-1123 label and a NUL
+#define ENTRY_BYTES_SIZE 24     // the digits of an int64_t and a NUL
 
 struct entry {
 	char replica_id[UUID_TEXT_SIZE]; // the declaration: many entries of a group-wide one share it
@@ -27,14 +28,18 @@ struct entry {
 	char *bucket;
 	char *prefix;
 	char *region;
-	char *snapshot_id;	   // NULL: no backup yet
-	char *snapshot_at;	   // NULL: unknown; RFC 3339
-	int64_t overdue_after_s;   // -1: no bound
-	json_t *params;		   // an object, never NULL
-	char *engine;		   // WORKLIST_FILE only; NULL otherwise
-	char *secret;		   // WORKLIST_FILE only: the Secret in OPERATOR_NAMESPACE with its credentials
+	char *snapshot_id;       // NULL: no backup yet
+	char *snapshot_at;       // NULL: unknown; RFC 3339
+	int64_t overdue_after_s; // -1: no bound
+	json_t *params;          // an object, never NULL
+	char *engine;            // WORKLIST_FILE only; NULL otherwise
+	char *secret;            // WORKLIST_FILE only: the Secret in OPERATOR_NAMESPACE with its credentials
 	char namespace[ENTRY_NAMESPACE_SIZE];
 	int known_intent; // enum settings_intent, -1 when we do not advertise it
+	// params.memory_request and memory_limit are bytes on the wire; as text they live here, so that intents_resolve() can
+	// borrow them. "" when the params do not hold them as a number.
+	char memory_request[ENTRY_BYTES_SIZE];
+	char memory_limit[ENTRY_BYTES_SIZE];
 };
 
 // Read an entry. ERROR_INVALID names the field, the value and what is allowed; *out is then untouched.
@@ -48,8 +53,8 @@ MUST_CHECK int entry_namespace(const char *name, const char replica_id[UUID_TEXT
 // Same replica: (replica_id, server_id), never replica_id alone.
 bool entry_same(const struct entry *a, const struct entry *b);
 
-// First 8 hex of SHA-256 over what the declaration says (not the snapshot): changes when canopy's operators change it. For the retry
-// after a refusal.
+// First 8 hex of SHA-256 over what the declaration says (not the snapshot): changes when canopy's operators change it. For the
+// retry after a refusal.
 MUST_CHECK int entry_fingerprint(const struct entry *entry, char out[9], struct error *err);
 
 #endif

@@ -16,9 +16,9 @@ int intents_find(const char *name);
 // A snapshot is dispatched once (`once`): never refreshed because of its age, discarded after its report.
 bool intents_is_once(enum settings_intent intent);
 
-// The settings of an intent with the entry's params laid over them. *out borrows from settings and entry and is never freed. A param
-// of the wrong type or out of bounds is ERROR_INVALID with name, value and what is allowed.
-MUST_CHECK int intents_resolve(const struct settings *settings, const struct entry *entry, struct settings_for_intent *out,
-	struct error *err);
+// The settings of an intent with the entry's params laid over them. *out borrows from settings and entry and is never freed. A
+// param of the wrong type or out of bounds is ERROR_INVALID with name, value and what is allowed.
+MUST_CHECK int intents_resolve(
+	const struct settings *settings, const struct entry *entry, struct settings_for_intent *out, struct error *err);
 
 #endif

@@ -13,20 +13,21 @@ extern const char *const report_grade_text[];
 // All borrowed; NULL leaves a thing out.
 struct report {
 	const char *group_id, *server_id, *replica_id; // canonical UUIDs
-	bool has_server_id;			       // else the machine is named as machine_id
+	bool has_server_id;                            // else the machine is named as machine_id
 	const char *type, *intent;
 	const char *snapshot_id;
 	const char *run_id;
 	enum report_grade grade;
-	const char *stage;	      // where it ended: restore, start, connect, databases, ...
-	const char *cause;	      // one sentence; NULL when healthy
+	const char *stage;            // where it ended: restore, start, connect, databases, ...
+	const char *cause;            // one sentence; NULL when healthy
 	const char *postgres_version; // major, or what the server says
 	int64_t observed_at_ms;
-	json_t *details; // further members of health_details; borrowed; may be NULL
+	json_t *details;       // further members of health_details; borrowed; may be NULL
 	const json_t *traffic; // the Namespace's `traffic` annotation: s3_*_bytes; may be NULL
 };
 
-// outcome is "success" or "failure"; error is the cause, prefixed with the grade where the cluster and not the backup is to blame.
+// outcome is "success" or "failure"; error is the cause, prefixed with the grade where the cluster and not the backup is to
+// blame.
 MUST_CHECK int report_build(const struct report *report, char **out, struct error *err);
 
 // True when a report body says replica_healthy.

@@ -17,7 +17,7 @@ struct worklist {
 	size_t count;
 	size_t room;
 	size_t unreadable;
-	char *complaints[WORKLIST_COMPLAINTS_MAX]; // "entry 3: field \"server_id\" is missing"
+	char *complaints[WORKLIST_COMPLAINTS_MAX]; // "entry 3 (counted from 1): field \"server_id\" is missing"
 	size_t complaint_count;
 };
 
@@ -29,8 +29,8 @@ MUST_CHECK int worklist_decoder_finish(struct worklist_decoder *decoder, struct 
 void worklist_decoder_free(struct worklist_decoder *decoder);
 DEFINE_AUTO(struct worklist_decoder, worklist_decoder, worklist_decoder_free)
 
-// The same from a YAML file: a sequence of entries with the same fields, and `engine` and `secret`. Any entry that cannot be read is
-// an ERROR_INVALID with file, line and column: a file is edited by people and is taken whole or not at all.
+// The same from a YAML file: a sequence of entries with the same fields, and `engine` and `secret`. Any entry that cannot be read
+// is an ERROR_INVALID with file, line and column: a file is edited by people and is taken whole or not at all.
 MUST_CHECK int worklist_from_file(const char *path, struct worklist **out, struct error *err);
 
 void worklist_free(struct worklist *worklist);

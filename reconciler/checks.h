@@ -1,8 +1,10 @@
-// The checks of a restored database: a pool of its own, since a deep check may take hours and never runs on the workers of a pass.
+// The checks of a restored database: a pool of its own, since a deep check may take hours and never runs on the workers of a
+// pass.
 //
-// The reconciler starts a check for (Namespace, round key) when the round's Deployment is available and looks again in later passes;
-// on_done wakes it. Results live in memory alone: an operator that was restarted begins the stage anew. All functions may be called
-// from any thread; none blocks but checks_free(), which cancels what runs and waits for it (a libpq call is cancelled, at most 10 s).
+// The reconciler starts a check for (Namespace, round key) when the round's Deployment is available and looks again in later
+// passes; on_done wakes it. Results live in memory alone: an operator that was restarted begins the stage anew. All functions may
+// be called from any thread; none blocks but checks_free(), which cancels what runs and waits for it (a libpq call is cancelled,
+// at most 10 s).
 #ifndef RECONCILER_CHECKS_H
 #define RECONCILER_CHECKS_H
 
@@ -17,7 +19,7 @@ struct check_request {
 	char round_key[ROUND_KEY_SIZE];
 	char host[64]; // the pod's IP
 	int port;
-	const char *user;	       // copied
+	const char *user;              // copied
 	const struct secret *password; // copied
 	int expected_major;
 };
@@ -25,15 +27,17 @@ struct check_request {
 enum check_state { CHECK_NONE, CHECK_RUNNING, CHECK_DONE };
 
 struct check_result {
-	enum report_grade grade; // GRADE_CLEAN: passed; GRADE_FAILED: the backup's fault; GRADE_INCONCLUSIVE: no connection
-	char stage[32];		 // connect, databases, application, relations, catalogs
-	char cause[ERROR_TEXT_MAX];
-	char server_version[64]; // "15.20 (Debian 15.20-0+deb12u1)", "" when it was not reached
-	json_t *details;	 // sizes per database, rows and relations looked at, durations; the caller's; may be NULL
+	enum report_grade
+		grade;  // GRADE_CLEAN: passed; GRADE_FAILED: the backup's fault; GRADE_INCONCLUSIVE: no connection, no time
+	char stage[32]; // where it ended: a text of enum check_stage (reconciler/check_database.h)
+	char cause[ERROR_TEXT_MAX]; // one sentence, valid UTF-8, no secrets; "" when it passed
+	char server_version[64];    // "15.20 (Debian 15.20-0+deb12u1)", "" when it was not reached
+	json_t *details;            // sizes per database, rows and relations looked at, durations; the caller's; may be NULL
 };
 
 struct checks;
 
+// on_done is called from a thread of the pool when a result is there to be looked at; never for a round that was forgotten.
 MUST_CHECK int checks_new(int threads, void (*on_done)(void *arg), void *arg, struct checks **out, struct error *err);
 void checks_free(struct checks *checks);
 DEFINE_AUTO(struct checks, checks, checks_free)

@@ -1,0 +1,200 @@
+#include "base/settings.h"
+
+#include "base/quantity.h"
+#include "base/settings_table.h"
+#include <string.h>
+
+#define DUMP_MAX ((size_t)1 << 20)
+
+static int set_default(struct settings *settings, const struct setting_place *place, struct error *err)
+{
+	const char *text = setting_default(place);
+	return text == NULL ? 0 : setting_set(settings, place, text, err);
+}
+
+static int set_from_environment(
+	struct settings *settings, const struct setting_place *place, settings_getenv env, struct error *err)
+{
+	const char *text = place->row->env == NULL ? NULL : env(place->row->env);
+	if (text == NULL || *text == '\0')
+		return 0;
+	settings->origins[place->index] = ORIGIN_ENVIRONMENT;
+	return setting_set(settings, place, text, err) < 0 ? error_wrap(err, "environment: %s", place->row->env) : 0;
+}
+
+static int contradiction(const char *a, const char *b, const char *what, struct error *err)
+{
+	return error_set(err, ERROR_INVALID, "%s and %s: %s", a, b, what);
+}
+
+int settings_check_sizing(const struct settings_for_intent *s, struct error *err)
+{
+	int64_t request = 0;
+	int64_t limit = 0;
+	if (s->storage_size_bytes > s->storage_size_maximum_bytes)
+		return error_set(err, ERROR_INVALID, "the storage size is more than its maximum");
+	if (s->cpu_request != NULL && s->cpu_limit != NULL) {
+		if (quantity_milli(s->cpu_request, &request, err) < 0 || quantity_milli(s->cpu_limit, &limit, err) < 0)
+			return -1;
+		if (request > limit)
+			return error_set(err, ERROR_INVALID, "the CPU request %s is more than the CPU limit %s", s->cpu_request,
+				s->cpu_limit);
+	}
+	if (s->memory_request != NULL && s->memory_limit != NULL) {
+		if (quantity_bytes(s->memory_request, &request, err) < 0 || quantity_bytes(s->memory_limit, &limit, err) < 0)
+			return -1;
+		if (request > limit)
+			return error_set(err, ERROR_INVALID, "the memory request %s is more than the memory limit %s",
+				s->memory_request, s->memory_limit);
+	}
+	return 0;
+}
+
+static int check(const struct settings *s, struct error *err)
+{
+	static const char exclude[] = "exclude each other, set one";
+	if (s->canopy_base_url != NULL && s->worklist_file != NULL)
+		return contradiction("CANOPY_BASE_URL", "WORKLIST_FILE", exclude, err);
+	if (s->canopy_device_cert_secret != NULL && (s->canopy_device_cert_file != NULL || s->canopy_device_key_file != NULL))
+		return contradiction(
+			"CANOPY_DEVICE_CERT_SECRET", "CANOPY_DEVICE_CERT_FILE, CANOPY_DEVICE_KEY_FILE", exclude, err);
+	if ((s->canopy_device_cert_file == NULL) != (s->canopy_device_key_file == NULL))
+		return contradiction(
+			"CANOPY_DEVICE_CERT_FILE", "CANOPY_DEVICE_KEY_FILE", "go together, set both or neither", err);
+	if (s->credentials == CREDENTIALS_PROXY)
+		return error_set(err, ERROR_INVALID, "CREDENTIALS=proxy: the proxy is not part of this build, allowed is direct");
+	for (int i = 0; i < INTENT_COUNT; i++) {
+		if (settings_check_sizing(&s->intents[i], err) < 0)
+			return error_wrap(err, "intents.%s", settings_intent_text[i]);
+	}
+	return 0;
+}
+
+int settings_load(settings_getenv env, struct settings **out, struct error *err)
+{
+	struct setting_place place;
+	AUTO(settings) struct settings *settings = calloc(1, sizeof(*settings));
+	if (settings == NULL)
+		return error_no_memory(err, "settings");
+	settings->origins = calloc(setting_count(), sizeof(*settings->origins));
+	if (settings->origins == NULL)
+		return error_no_memory(err, "settings");
+
+	for (size_t i = 0; setting_at(i, &place); i++) {
+		if (set_default(settings, &place, err) < 0)
+			return error_wrap(err, "default of %s", place.row->key);
+	}
+	const char *path = env("UNDERSTORY_CONFIG");
+	if (path != NULL && *path != '\0') {
+		settings->config_file = strdup(path);
+		if (settings->config_file == NULL)
+			return error_no_memory(err, "settings");
+		if (settings_read_file(settings, path, err) < 0)
+			return error_wrap(err, "UNDERSTORY_CONFIG");
+	}
+	for (size_t i = 0; setting_at(i, &place); i++) {
+		if (set_from_environment(settings, &place, env, err) < 0)
+			return -1;
+	}
+	if (check(settings, err) < 0)
+		return error_wrap(err, "settings");
+	*out = TAKE_PTR(settings);
+	return 0;
+}
+
+int settings_need_worklist(const struct settings *settings, struct error *err)
+{
+	if (settings->canopy_base_url == NULL && settings->worklist_file == NULL)
+		return error_set(err, ERROR_INVALID,
+			"neither CANOPY_BASE_URL nor WORKLIST_FILE is set: one must say which replicas should exist");
+	return 0;
+}
+
+void settings_free(struct settings *settings)
+{
+	struct setting_place place;
+	if (settings == NULL)
+		return;
+	for (size_t i = 0; setting_at(i, &place); i++)
+		setting_release(settings, &place);
+	free(settings->config_file);
+	free(settings->origins);
+	free(settings);
+}
+
+static int dump_line(const struct settings *settings, const struct setting_place *place, FILE *to, struct error *err)
+{
+	static const char *const origins[] = {"default", "file", "environment"};
+	AUTO(buf) struct buf name;
+	AUTO(buf) struct buf value;
+	buf_init(&name, DUMP_MAX);
+	buf_init(&value, DUMP_MAX);
+	if (place->row->env != NULL ? buf_add_str(&name, place->row->env, err) < 0 : setting_name(place, &name, err) < 0)
+		return -1;
+	if (setting_print(settings, place, &value, err) < 0)
+		return -1;
+	size_t origin = settings->origins == NULL ? ORIGIN_DEFAULT : settings->origins[place->index];
+	(void)fprintf(to, "%-44s %-40s %s\n", buf_str(&name), value.len == 0 ? "-" : buf_str(&value), origins[origin]);
+	return 0;
+}
+
+void settings_dump(const struct settings *settings, settings_getenv env, FILE *to)
+{
+	struct setting_place place;
+	struct error err;
+	(void)env; // origins were noted when the environment was read
+	(void)fprintf(to, "%-44s %-40s %s\n", "UNDERSTORY_CONFIG", settings->config_file == NULL ? "-" : settings->config_file,
+		settings->config_file == NULL ? "default" : "environment");
+	for (size_t i = 0; setting_at(i, &place); i++) {
+		if (dump_line(settings, &place, to, &err) < 0)
+			(void)fprintf(to, "%-44s cannot be shown: %s\n", place.row->key, err.text);
+	}
+}
+
+static int help_entry(const struct setting_place *place, FILE *to, struct error *err)
+{
+	AUTO(buf) struct buf allowed;
+	buf_init(&allowed, ERROR_TEXT_MAX);
+	if (setting_allowed(place->row, &allowed, err) < 0)
+		return -1;
+	const char *otherwise = setting_default(place);
+	(void)fprintf(to, "  %s%s%s\n      %s\n      Allowed: %s. Default: %s.\n", place->row->env == NULL ? "" : place->row->env,
+		place->row->env == NULL ? "" : ", in the file ", place->row->key, place->row->help, buf_str(&allowed),
+		otherwise == NULL ? "none" : otherwise);
+	return 0;
+}
+
+static void help_intent_defaults(const struct setting_place *verify, FILE *to)
+{
+	struct setting_place place;
+	(void)fprintf(to, "  intents.<intent>.%s\n      %s\n      Default:", verify->row->key, verify->row->help);
+	for (int i = 0; i < INTENT_COUNT; i++) {
+		const char *otherwise = setting_find(i, verify->row->key, &place) ? setting_default(&place) : NULL;
+		(void)fprintf(to, "%s %s %s", i == 0 ? "" : ",", settings_intent_text[i], otherwise == NULL ? "none" : otherwise);
+	}
+	(void)fprintf(to, ".\n");
+}
+
+void settings_help(FILE *to)
+{
+	struct setting_place place;
+	struct error err;
+	(void)fprintf(to,
+		"Settings: the environment first, then the YAML file that UNDERSTORY_CONFIG names, then the default.\n\n"
+		"  UNDERSTORY_CONFIG\n      The YAML file. An unknown key in it stops the start.\n");
+	for (size_t i = 0; setting_at(i, &place) && place.intent <= INTENT_VERIFY; i++) {
+		if (place.intent == INTENT_VERIFY)
+			help_intent_defaults(&place, to);
+		else if (help_entry(&place, to, &err) < 0)
+			(void)fprintf(to, "  %s: %s\n", place.row->key, err.text);
+	}
+}
+
+enum settings_engine settings_engine_for(const struct settings *settings, const char *backup_type)
+{
+	for (size_t i = 0; i < settings->engine_count; i++) {
+		if (strcmp(settings->engines[i].type, backup_type) == 0)
+			return settings->engines[i].engine;
+	}
+	return ENGINE_KOPIA;
+}

@@ -1,0 +1,131 @@
+#!/bin/bash
+# The front door. Works on a fresh Debian 12: installs what is missing, then builds, tests or shows.
+#
+#   ./build.sh            build into build/
+#   ./build.sh test       every test, under sanitizers, with both compilers; ends with "N passed, N failed"
+#   ./build.sh demo       the main job end to end on real parts (--keep leaves it up)
+#   ./build.sh bench      the benchmarks (skeleton), also written to build/bench/
+#   ./build.sh format     clang-format over all C files
+#   ./build.sh clean      remove build/
+set -euo pipefail
+cd "$(dirname "$0")"
+
+BUILD_PACKAGES="gcc clang libclang-rt-14-dev meson ninja-build pkg-config libc6-dev libcurl4-openssl-dev libssl-dev libpq-dev
+  libyaml-dev libjansson-dev libmicrohttpd-dev libcmocka-dev"
+# Real parts for the tests, the demo and the benchmarks: PostgreSQL, restic, an S3 server with STS, the sandbox of the stub's node.
+RUN_PACKAGES="postgresql-15 restic radosgw ceph-mon ceph-osd ceph-common bubblewrap busybox-static python3 python3-jsonschema
+  shellcheck openssl curl procps util-linux prometheus"
+
+say() { printf '%s\n' "$*" >&2; }
+
+# Install those of the given packages that are not there. Asks nothing; starts no service.
+need() {
+	local missing=() package
+	for package in "$@"; do
+		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing+=("$package")
+	done
+	[ ${#missing[@]} -eq 0 ] && return 0
+	local sudo=()
+	if [ "$(id -u)" != 0 ]; then
+		command -v sudo >/dev/null || { say "missing packages: ${missing[*]}; install them as root"; exit 1; }
+		sudo=(sudo -n)
+	fi
+	say "installing: ${missing[*]}"
+	# Server packages must not start their services here: the tests bring up their own, on their own ports.
+	local policy=/usr/sbin/policy-rc.d made_policy=
+	if [ ! -e $policy ]; then
+		made_policy=1
+		printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee $policy >/dev/null
+		"${sudo[@]}" chmod 755 $policy
+	fi
+	local rc=0 log
+	log=$(mktemp)
+	{ "${sudo[@]}" apt-get -qq update &&
+		"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "${missing[@]}"; } \
+		>"$log" 2>&1 </dev/null || rc=$?
+	[ -z "$made_policy" ] || "${sudo[@]}" rm -f $policy
+	[ $rc = 0 ] || tail -n 30 "$log" >&2
+	rm -f "$log"
+	return $rc
+}
+
+# configure DIR CC OPTION...: a Meson build folder, made once.
+configure() {
+	local dir=$1 cc=$2
+	shift 2
+	[ -f "$dir/build.ninja" ] || CC=$cc meson setup "$dir" "$@" >"$(mktemp -t understory-meson.XXXXXX)" ||
+		{ say "meson setup $dir failed"; return 1; }
+}
+
+compile() { ninja -C "$1" >"$1/ninja.log" 2>&1 || { cat "$1/ninja.log" >&2; return 1; }; }
+
+build() {
+	# shellcheck disable=SC2086
+	need $BUILD_PACKAGES
+	configure build gcc
+	compile build
+}
+
+# The environment of the machine must not decide what a test trusts or connects to.
+clean_environment() {
+	unset AWS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE KUBECONFIG http_proxy https_proxy HTTP_PROXY \
+		HTTPS_PROXY ALL_PROXY no_proxy NO_PROXY
+	export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 LC_ALL=C.UTF-8
+}
+
+# suite DIR MESON-TEST-ARGUMENT...: run tests; their counts are read from the report afterwards.
+suite() {
+	local dir=$1
+	shift
+	meson test -C "$dir" --no-rebuild --print-errorlogs "$@" || true
+}
+
+run_tests() {
+	# shellcheck disable=SC2086
+	need $BUILD_PACKAGES $RUN_PACKAGES
+	clean_environment
+	build
+	configure build/gcc-asan gcc --werror -Db_sanitize=address,undefined
+	configure build/clang-asan clang --werror -Db_sanitize=address,undefined
+	configure build/gcc-tsan gcc --werror -Db_sanitize=thread
+	local dir
+	for dir in build/gcc-asan build/clang-asan build/gcc-tsan; do
+		compile "$dir"
+	done
+	suite build/gcc-asan "$@"
+	suite build/clang-asan --no-suite slow "$@"
+	suite build/gcc-tsan --suite threads "$@"
+	python3 tests/count.py build/gcc-asan build/clang-asan build/gcc-tsan
+}
+
+demo() {
+	# shellcheck disable=SC2086
+	need $BUILD_PACKAGES $RUN_PACKAGES
+	clean_environment
+	build
+	exec fixtures/demo/demo.sh "$@"
+}
+
+bench() {
+	# shellcheck disable=SC2086
+	need $BUILD_PACKAGES $RUN_PACKAGES
+	clean_environment
+	build
+	local name=${1:-skeleton}
+	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: skeleton"; return 1; }
+	mkdir -p build/bench
+	"tests/bench/$name.sh"
+}
+
+case "${1:-build}" in
+build) build ;;
+test) shift; run_tests "$@" ;;
+demo) shift; demo "$@" ;;
+bench) shift; bench "$@" ;;
+format) git ls-files '*.c' '*.h' | xargs clang-format -i ;;
+clean) rm -rf build ;;
+*)
+	sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2
+	exit 1
+	;;
+esac

@@ -1,0 +1,56 @@
+#include "builders/endpoint.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BROKER_DEFAULT_PORT 9091 // design.md, PGRO_BROKER_URL
+
+DEFINE_AUTO(CURLU, curlu, curl_url_cleanup)
+DEFINE_AUTO(char, curl_text, curl_free)
+
+int endpoint_s3(const struct build *b, char out[ENDPOINT_SIZE], struct error *err)
+{
+	const char *set = b->settings->s3_endpoint;
+	int len = set != NULL ? snprintf(out, ENDPOINT_SIZE, "%s", set)
+			      : snprintf(out, ENDPOINT_SIZE, "https://s3.%s.amazonaws.com", b->entry->region);
+	if (len < 0 || len >= ENDPOINT_SIZE)
+		return error_set(err, ERROR_INVALID, "S3 endpoint is longer than %d bytes", ENDPOINT_SIZE - 1);
+	while (len > 0 && out[len - 1] == '/')
+		out[--len] = '\0';
+	return 0;
+}
+
+static int url_port(const char *url, int *port, struct error *err)
+{
+	AUTO(curlu) CURLU *parsed = curl_url();
+	if (parsed == NULL)
+		return error_no_memory(err, "URL");
+	AUTO(curl_text) char *text = NULL;
+	if (curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK ||
+		curl_url_get(parsed, CURLUPART_PORT, &text, CURLU_DEFAULT_PORT) != CURLUE_OK)
+		return error_set(err, ERROR_INVALID, "\"%s\" is no http or https URL", url);
+	*port = (int)strtol(text, NULL, 10); // libcurl has checked that it is a port
+	return 0;
+}
+
+int endpoint_s3_port(const struct build *b, int *port, struct error *err)
+{
+	char url[ENDPOINT_SIZE];
+	if (endpoint_s3(b, url, err) != 0)
+		return -1;
+	if (url_port(url, port, err) != 0)
+		return error_wrap(err, "S3_ENDPOINT");
+	return 0;
+}
+
+int endpoint_broker_port(const struct settings *settings, int *port, struct error *err)
+{
+	if (settings->broker_url == NULL) {
+		*port = BROKER_DEFAULT_PORT;
+		return 0;
+	}
+	if (url_port(settings->broker_url, port, err) != 0)
+		return error_wrap(err, "PGRO_BROKER_URL");
+	return 0;
+}

@@ -1,0 +1,141 @@
+#include "builders/pod.h"
+
+#include "base/buf.h"
+#include "builders/metadata.h"
+#include <string.h>
+
+#define LITERAL_MAX ((size_t)1 << 20)
+
+// Kubernetes expands $(NAME) and $$ in command, args and env values; a text that is to arrive as it stands doubles every '$'.
+// https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
+static json_t *literal(const char *text)
+{
+	struct error err;
+	AUTO(buf) struct buf doubled;
+	buf_init(&doubled, LITERAL_MAX);
+	while (*text != '\0') {
+		size_t plain = strcspn(text, "$");
+		if (buf_add(&doubled, text, plain, &err) < 0 || (text[plain] == '$' && buf_add_str(&doubled, "$$", &err) < 0))
+			return NULL;
+		text += plain + (text[plain] == '$');
+	}
+	return json_string(buf_str(&doubled));
+}
+
+json_t *pod_env(const char *name, const char *value)
+{
+	return json_pack("{s:s, s:o}", "name", name, "value", literal(value));
+}
+
+json_t *pod_env_secret(const char *name, const char *secret, const char *key)
+{
+	return json_pack("{s:s, s:{s:{s:s, s:s}}}", "name", name, "valueFrom", "secretKeyRef", "name", secret, "key", key);
+}
+
+json_t *pod_env_field(const char *name, const char *field_path)
+{
+	return json_pack("{s:s, s:{s:{s:s}}}", "name", name, "valueFrom", "fieldRef", "fieldPath", field_path);
+}
+
+json_t *pod_mount(const char *volume, const char *path, bool read_only)
+{
+	return read_only ? json_pack("{s:s, s:s, s:b}", "name", volume, "mountPath", path, "readOnly", 1)
+			 : json_pack("{s:s, s:s}", "name", volume, "mountPath", path);
+}
+
+json_t *pod_volume_claim(const char *name, const char *claim)
+{
+	return json_pack("{s:s, s:{s:s}}", "name", name, "persistentVolumeClaim", "claimName", claim);
+}
+
+json_t *pod_volume_empty(const char *name, bool in_memory)
+{
+	return json_pack("{s:s, s:{s:s*}}", "name", name, "emptyDir", "medium", in_memory ? "Memory" : NULL);
+}
+
+json_t *pod_volume_secret_file(const char *name, const char *secret, const char *key, const char *file)
+{
+	return json_pack("{s:s, s:{s:s, s:[{s:s, s:s}]}}", "name", name, "secret", "secretName", secret, "items", "key", key,
+		"path", file);
+}
+
+static json_t *resources(const struct settings_for_intent *sizing)
+{
+	return json_pack("{s:{s:s*, s:s*}, s:{s:s*, s:s*}}", "requests", "cpu", sizing->cpu_request, "memory",
+		sizing->memory_request, "limits", "cpu", sizing->cpu_limit, "memory", sizing->memory_limit);
+}
+
+// One key a line.
+// clang-format off
+json_t *pod_container(
+	const struct build *b, const char *name, const char *image, const char *script, json_t *environment, json_t *mounts)
+{
+	return json_pack("{s:s, s:s, s:[s, s, o], s:o, s:o, s:o, s:s, s:s, s:{s:b, s:b, s:{s:[s]}}}",
+		"name", name,
+		"image", image,
+		"command", "/bin/sh", "-c", literal(script),
+		"env", environment,
+		"volumeMounts", mounts,
+		"resources", resources(&b->sizing),
+		"terminationMessagePath", POD_TERMINATION_LOG,
+		"terminationMessagePolicy", "File",
+		"securityContext",
+			"allowPrivilegeEscalation", 0,
+			"readOnlyRootFilesystem", 1,
+			"capabilities", "drop", "ALL");
+}
+// clang-format on
+
+static json_t *pairs(const struct settings_pair *pair, size_t count)
+{
+	AUTO(json) json_t *object = json_object();
+	for (size_t i = 0; i < count; i++) {
+		if (json_object_set_new(object, pair[i].key, json_string(pair[i].value)) != 0)
+			return NULL;
+	}
+	return TAKE_PTR(object);
+}
+
+static json_t *tolerations(const struct settings *settings)
+{
+	AUTO(json) json_t *list = json_array();
+	for (size_t i = 0; i < settings->toleration_count; i++) {
+		const struct settings_toleration *t = &settings->tolerations[i];
+		if (json_array_append_new(list, json_pack("{s:s*, s:s*, s:s*, s:s*}", "key", t->key, "operator", t->operator_,
+							"value", t->value, "effect", t->effect)) != 0)
+			return NULL;
+	}
+	return TAKE_PTR(list);
+}
+
+// OnRootMismatch: with the default, the second mount of the volume makes PGDATA group-accessible and PostgreSQL refuses it
+// (seen on a real node).
+// One key a line.
+// clang-format off
+static json_t *security_context(void)
+{
+	return json_pack("{s:b, s:i, s:i, s:i, s:s, s:{s:s}}",
+		"runAsNonRoot", 1,
+		"runAsUser", POD_UID,
+		"runAsGroup", POD_UID,
+		"fsGroup", POD_UID,
+		"fsGroupChangePolicy", "OnRootMismatch",
+		"seccompProfile", "type", "RuntimeDefault");
+}
+
+json_t *pod_template(const struct build *b, const char *component, const char *round_key, json_t *volumes)
+{
+	const struct settings *settings = b->settings;
+	return json_pack("{s:{s:o, s:o}, s:{s:b, s:b, s:o, s:o, s:o, s:o}}",
+		"metadata",
+			"labels", metadata_labels(b, component, round_key),
+			"annotations", pairs(settings->pod_annotations, settings->pod_annotation_count),
+		"spec",
+			"automountServiceAccountToken", 0,
+			"enableServiceLinks", 0,
+			"securityContext", security_context(),
+			"nodeSelector", pairs(settings->node_selector, settings->node_selector_count),
+			"tolerations", tolerations(settings),
+			"volumes", volumes);
+}
+// clang-format on

@@ -1,0 +1,34 @@
+// What the pods of restores and of databases share: Pod Security `restricted`, placement, volumes, environment.
+#ifndef BUILDERS_POD_H
+#define BUILDERS_POD_H
+
+#include "builders/objects.h"
+
+// uid and gid of the `postgres` user in the Debian images; PGDATA belongs to whom the restore runs as, so both pods use it.
+#define POD_UID 999
+
+#define POD_PGDATA_MOUNT "/pgdata"
+#define POD_RUN_MOUNT "/run/understory"
+#define POD_POSTGRES_PORT 5432
+#define POD_POSTGRES_PORT_TEXT "5432"
+#define POD_TERMINATION_LOG "/dev/termination-log"
+
+// One variable of an environment.
+json_t *pod_env(const char *name, const char *value);
+json_t *pod_env_secret(const char *name, const char *secret, const char *key);
+json_t *pod_env_field(const char *name, const char *field_path);
+
+json_t *pod_mount(const char *volume, const char *path, bool read_only);
+json_t *pod_volume_claim(const char *name, const char *claim);
+json_t *pod_volume_empty(const char *name, bool in_memory);
+json_t *pod_volume_secret_file(const char *name, const char *secret, const char *key, const char *file);
+
+// A container that runs a script with /bin/sh, without any privilege. environment and mounts are stolen.
+json_t *pod_container(
+	const struct build *b, const char *name, const char *image, const char *script, json_t *environment, json_t *mounts);
+
+// {metadata, spec} for Jobs and Deployments: labels, the settings' annotations and placement, the security context. The spec
+// holds no container yet. volumes is stolen.
+json_t *pod_template(const struct build *b, const char *component, const char *round_key, json_t *volumes);
+
+#endif

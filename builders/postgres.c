@@ -1,0 +1,179 @@
+// The database that comes up: its passwords, the Deployment of a round and the Service of the replica.
+#include "builders/metadata.h"
+#include "builders/opaque.h"
+#include "builders/pod.h"
+#include "builders/scripts.h"
+#include <inttypes.h>
+#include <stdio.h>
+
+#define KEY_USERNAME "username"
+#define KEY_PASSWORD "password"
+#define SUPERUSER "postgres"
+#define ANALYTICS_USER "analytics"
+
+// For a fast shutdown: the checkpoint at its end.
+#define TERMINATION_GRACE_SECONDS 60
+
+static int login_secret(
+	const struct build *b, const char *name, const char *user, const struct secret *password, json_t **out, struct error *err)
+{
+	AUTO(json) json_t *object = NULL;
+	if (json_made(opaque_new(b, name, COMPONENT_DATABASE, NULL), name, &object, err) != 0 ||
+		opaque_add_text(object, KEY_USERNAME, user, err) != 0 ||
+		opaque_add_secret(object, KEY_PASSWORD, password, err) != 0)
+		return -1;
+	*out = TAKE_PTR(object);
+	return 0;
+}
+
+int build_superuser_secret(const struct build *b, const struct secret *password, json_t **out, struct error *err)
+{
+	return login_secret(b, NAME_SUPERUSER_SECRET, SUPERUSER, password, out, err);
+}
+
+int build_analytics_secret(const struct build *b, const struct secret *password, json_t **out, struct error *err)
+{
+	char host[sizeof NAME_SERVICE + sizeof ".svc" + ENTRY_NAMESPACE_SIZE];
+	(void)snprintf(host, sizeof host, "%s.%s.svc", NAME_SERVICE, b->entry->namespace);
+
+	AUTO(json) json_t *object = NULL;
+	if (login_secret(b, NAME_ANALYTICS_SECRET, ANALYTICS_USER, password, &object, err) != 0 ||
+		opaque_add_text(object, "host", host, err) != 0 ||
+		opaque_add_text(object, "port", POD_POSTGRES_PORT_TEXT, err) != 0 ||
+		opaque_add_text(object, "database", "postgres", err) != 0)
+		return -1;
+	*out = TAKE_PTR(object);
+	return 0;
+}
+
+// One key a line.
+// clang-format off
+int build_service(const struct build *b, const char *round_key, json_t **out, struct error *err)
+{
+	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:s, s:o, s:[{s:s, s:s, s:i, s:i}]}}",
+		"apiVersion", "v1",
+		"kind", "Service",
+		"metadata", metadata_new(b, NAME_SERVICE, COMPONENT_DATABASE, NULL),
+		"spec",
+			"type", "ClusterIP",
+			"selector", metadata_selector(b, COMPONENT_DATABASE, round_key),
+			"ports", "name", "postgres", "protocol", "TCP", "port", POD_POSTGRES_PORT, "targetPort", POD_POSTGRES_PORT);
+	return json_made(made, "Service " NAME_SERVICE, out, err);
+}
+// clang-format on
+
+static json_t *mounts(void)
+{
+	return json_pack("[o, o, o, o]", pod_mount("pgdata", POD_PGDATA_MOUNT, false), pod_mount("run", POD_RUN_MOUNT, false),
+		pod_mount("tmp", "/tmp", false), pod_mount("dshm", "/dev/shm", false));
+}
+
+static json_t *volumes(const char *key)
+{
+	char claim[OBJECT_NAME_SIZE];
+	name_pvc(key, claim);
+	return json_pack("[o, o, o, o]", pod_volume_claim("pgdata", claim), pod_volume_empty("run", false),
+		pod_volume_empty("tmp", false), pod_volume_empty("dshm", true));
+}
+
+static json_t *prepare_container(const struct build *b, const char *image)
+{
+	AUTO(json)
+	json_t *environment =
+		json_pack("[o, o, o]", pod_env("HOME", "/tmp"), pod_env("INTENT", settings_intent_text[b->entry->known_intent]),
+			pod_env_secret("POSTGRES_PASSWORD", NAME_SUPERUSER_SECRET, KEY_PASSWORD));
+	if (b->entry->known_intent != INTENT_VERIFY &&
+		json_array_append_new(environment, pod_env_secret("ANALYTICS_PASSWORD", NAME_ANALYTICS_SECRET, KEY_PASSWORD)) !=
+			0)
+		return NULL;
+	return pod_container(b, CONTAINER_PREPARE, image, script_prepare, json_incref(environment), mounts());
+}
+
+// One key a line.
+// clang-format off
+static json_t *readiness_probe(void)
+{
+	return json_pack("{s:{s:[s, s, s]}, s:i, s:i}",
+		"exec", "command", "/bin/sh", "-c",
+			"pg_isready -q -U postgres -h " POD_RUN_MOUNT
+			" && pg_isready -q -U postgres -h \"$POD_IP\" -p " POD_POSTGRES_PORT_TEXT,
+		"periodSeconds", 2,
+		"timeoutSeconds", 5);
+}
+
+// The server writes no termination message of its own: its last lines are the best there is.
+static json_t *postgres_container(const struct build *b, const char *image)
+{
+	AUTO(json) json_t *environment = json_pack("[o, o]", pod_env("HOME", "/tmp"), pod_env_field("POD_IP", "status.podIP"));
+	AUTO(json)
+	json_t *container = pod_container(b, CONTAINER_POSTGRES, image, script_postgres, json_incref(environment), mounts());
+	AUTO(json) json_t *more = json_pack("{s:[{s:s, s:i, s:s}], s:o, s:s}",
+		"ports", "name", "postgres", "containerPort", POD_POSTGRES_PORT, "protocol", "TCP",
+		"readinessProbe", readiness_probe(),
+		"terminationMessagePolicy", "FallbackToLogsOnError");
+	if (container == NULL || more == NULL || json_object_update(container, more) != 0)
+		return NULL;
+	return TAKE_PTR(container);
+}
+// clang-format on
+
+static json_t *pod(const struct build *b, const char *key, const char *image)
+{
+	AUTO(json) json_t *template = pod_template(b, COMPONENT_DATABASE, key, volumes(key));
+	AUTO(json)
+	json_t *spec = json_pack("{s:[o], s:[o], s:i}", "initContainers", prepare_container(b, image), "containers",
+		postgres_container(b, image), "terminationGracePeriodSeconds", TERMINATION_GRACE_SECONDS);
+	if (template == NULL || spec == NULL || json_object_update(json_find(template, "spec"), spec) != 0)
+		return NULL;
+	return TAKE_PTR(template);
+}
+
+static int annotate_count(json_t *annotations, const char *key, int64_t count)
+{
+	return count < 0 ? 0 : json_object_set_new(annotations, key, json_sprintf("%" PRId64, count));
+}
+
+static json_t *deployment_metadata(
+	const struct build *b, const char *name, const char *key, const struct build_restored *restored)
+{
+	AUTO(json) json_t *metadata = metadata_new(b, name, COMPONENT_DATABASE, key);
+	AUTO(json) json_t *annotations = json_object();
+	if (json_object_set_new(json_find(metadata, "labels"), LABEL_VERSION, json_sprintf("%d", restored->postgres_major)) !=
+			0 ||
+		annotate_count(annotations, ANN_RESTORED_BYTES, restored->bytes) != 0 ||
+		annotate_count(annotations, ANN_RESTORED_FILES, restored->files) != 0 ||
+		json_object_set(metadata, "annotations", annotations) != 0)
+		return NULL;
+	return TAKE_PTR(metadata);
+}
+
+// One key a line.
+// clang-format off
+// Recreate: two servers must never open one volume.
+int build_deployment(const struct build *b, const struct build_round *round, const struct build_restored *restored, json_t **out,
+	struct error *err)
+{
+	char name[OBJECT_NAME_SIZE];
+	name_deployment(round->key, name);
+	if (b->settings->postgres_image == NULL)
+		return error_set(err, ERROR_INVALID, "Deployment %s: setting POSTGRES_IMAGE is not set", name);
+	if (b->entry->known_intent < 0 || b->entry->known_intent >= INTENT_COUNT)
+		return error_set(err, ERROR_INVALID, "Deployment %s: intent \"%s\" is not ours", name, b->entry->intent);
+
+	AUTO(json) json_t *image = json_sprintf("%s:%d", b->settings->postgres_image, restored->postgres_major);
+	if (image == NULL)
+		return error_no_memory(err, name);
+	int64_t deadline_s = b->sizing.ready_timeout_ms / 1000;
+	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:i, s:{s:s}, s:I, s:{s:o}, s:o}}",
+		"apiVersion", "apps/v1",
+		"kind", "Deployment",
+		"metadata", deployment_metadata(b, name, round->key, restored),
+		"spec",
+			"replicas", 1,
+			"strategy", "type", "Recreate",
+			"progressDeadlineSeconds", (json_int_t)(deadline_s > 0 ? deadline_s : 1),
+			"selector", "matchLabels", metadata_selector(b, COMPONENT_DATABASE, round->key),
+			"template", pod(b, round->key, json_string_value(image)));
+	return json_made(made, name, out, err);
+}
+// clang-format on

@@ -1,0 +1,217 @@
+// A round's restore: its Secret, its volume and the Job that fills it.
+#include "base/quantity.h"
+#include "builders/endpoint.h"
+#include "builders/exit_codes.h"
+#include "builders/metadata.h"
+#include "builders/opaque.h"
+#include "builders/pod.h"
+#include "builders/scripts.h"
+#include <string.h>
+
+#define KEY_REPOSITORY_PASSWORD "repositoryPassword"
+#define KEY_ACCESS_KEY_ID "accessKeyId"
+#define KEY_SECRET_ACCESS_KEY "secretAccessKey"
+#define KEY_SESSION_TOKEN "sessionToken"
+#define KEY_CA_CERTIFICATE "caCertificate"
+
+#define CA_MOUNT "/etc/understory/s3-ca"
+#define CA_FILE "ca.crt"
+
+#define BACKOFF_LIMIT 3
+#define ACTIVE_DEADLINE_SECONDS 14400
+
+int build_restore_secret(const struct build *b, const struct build_round *round, const struct canopy_credentials *credentials,
+	json_t **out, struct error *err)
+{
+	char name[OBJECT_NAME_SIZE];
+	name_restore(round->key, name);
+	AUTO(json) json_t *object = NULL;
+	if (json_made(opaque_new(b, name, COMPONENT_RESTORE, round->key), "restore Secret", &object, err) != 0 ||
+		opaque_add_secret(object, KEY_REPOSITORY_PASSWORD, &credentials->repo_password, err) != 0)
+		return -1;
+	if (b->s3_ca_pem != NULL && opaque_add_text(object, KEY_CA_CERTIFICATE, b->s3_ca_pem, err) != 0)
+		return -1;
+	// Only here do keys of the store enter the cluster. Every key is always there, if empty: a pod waits for ever for a
+	// missing one.
+	if (b->settings->credentials == CREDENTIALS_DIRECT &&
+		(opaque_add_secret(object, KEY_ACCESS_KEY_ID, &credentials->access_key_id, err) != 0 ||
+			opaque_add_secret(object, KEY_SECRET_ACCESS_KEY, &credentials->secret_access_key, err) != 0 ||
+			opaque_add_secret(object, KEY_SESSION_TOKEN, &credentials->session_token, err) != 0))
+		return -1;
+	*out = TAKE_PTR(object);
+	return 0;
+}
+
+// One key a line.
+// clang-format off
+int build_pvc(const struct build *b, const struct build_round *round, json_t **out, struct error *err)
+{
+	char name[OBJECT_NAME_SIZE];
+	char size[QUANTITY_TEXT_SIZE];
+	name_pvc(round->key, name);
+	quantity_format_bytes(round->pvc_bytes, size);
+	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:[s], s:{s:{s:s}}, s:s*}}",
+		"apiVersion", "v1",
+		"kind", "PersistentVolumeClaim",
+		"metadata", metadata_new(b, name, COMPONENT_DATABASE, round->key),
+		"spec",
+			"accessModes", "ReadWriteOnce",
+			"resources", "requests", "storage", size,
+			"storageClassName", b->settings->storage_class);
+	return json_made(made, name, out, err);
+}
+// clang-format on
+
+// What differs between the engines.
+struct engine {
+	const char *image_setting;
+	const char *image;
+	const char *script;
+	const char *password_variable;
+};
+
+static int engine_of(const struct build *b, struct engine *out, struct error *err)
+{
+	const struct settings *settings = b->settings;
+	enum settings_engine which = settings_engine_for(settings, b->entry->type);
+	if (b->entry->engine != NULL && strcmp(b->entry->engine, settings_engine_text[ENGINE_RESTIC]) == 0)
+		which = ENGINE_RESTIC;
+	else if (b->entry->engine != NULL && strcmp(b->entry->engine, settings_engine_text[ENGINE_KOPIA]) == 0)
+		which = ENGINE_KOPIA;
+	else if (b->entry->engine != NULL)
+		return error_set(err, ERROR_INVALID, "engine \"%s\" is neither %s nor %s", b->entry->engine,
+			settings_engine_text[ENGINE_KOPIA], settings_engine_text[ENGINE_RESTIC]);
+
+	struct engine engine =
+		which == ENGINE_RESTIC
+			? (struct engine){"RESTIC_IMAGE", settings->restic_image, script_restore_restic, "RESTIC_PASSWORD"}
+			: (struct engine){"KOPIA_IMAGE", settings->kopia_image, script_restore_kopia, "KOPIA_PASSWORD"};
+	if (engine.image == NULL)
+		return error_set(err, ERROR_INVALID, "setting %s is not set, backup type \"%s\" needs it", engine.image_setting,
+			b->entry->type);
+	*out = engine;
+	return 0;
+}
+
+// One key a line.
+// clang-format off
+static json_t *environment(const struct build *b, const struct build_round *round, const char *secret, const char *endpoint,
+	const struct engine *engine)
+{
+	const struct entry *entry = b->entry;
+	AUTO(json)
+	json_t *list = json_pack("[o, o, o, o, o, o, o, o, o, o]",
+		pod_env("HOME", "/tmp"),
+		pod_env("SNAPSHOT_ID", round->snapshot_id),
+		pod_env("S3_ENDPOINT", endpoint),
+		pod_env("S3_BUCKET", entry->bucket),
+		pod_env("S3_PREFIX", entry->prefix),
+		pod_env("S3_REGION", entry->region),
+		pod_env_secret(engine->password_variable, secret, KEY_REPOSITORY_PASSWORD),
+		pod_env_secret("AWS_ACCESS_KEY_ID", secret, KEY_ACCESS_KEY_ID),
+		pod_env_secret("AWS_SECRET_ACCESS_KEY", secret, KEY_SECRET_ACCESS_KEY),
+		pod_env_secret("AWS_SESSION_TOKEN", secret, KEY_SESSION_TOKEN));
+	if (b->s3_ca_pem != NULL && json_array_append_new(list, pod_env("S3_CA_FILE", CA_MOUNT "/" CA_FILE)) != 0)
+		return NULL;
+	return TAKE_PTR(list);
+}
+// clang-format on
+
+static json_t *mounts(const struct build *b)
+{
+	AUTO(json)
+	json_t *list = json_pack("[o, o]", pod_mount("pgdata", POD_PGDATA_MOUNT, false), pod_mount("tmp", "/tmp", false));
+	if (b->s3_ca_pem != NULL && json_array_append_new(list, pod_mount("s3-ca", CA_MOUNT, true)) != 0)
+		return NULL;
+	return TAKE_PTR(list);
+}
+
+static json_t *volumes(const struct build *b, const char *key, const char *secret)
+{
+	char claim[OBJECT_NAME_SIZE];
+	name_pvc(key, claim);
+	AUTO(json) json_t *list = json_pack("[o, o]", pod_volume_claim("pgdata", claim), pod_volume_empty("tmp", false));
+	if (b->s3_ca_pem != NULL &&
+		json_array_append_new(list, pod_volume_secret_file("s3-ca", secret, KEY_CA_CERTIFICATE, CA_FILE)) != 0)
+		return NULL;
+	return TAKE_PTR(list);
+}
+
+static json_t *codes_that_fail_the_job(void)
+{
+	AUTO(json) json_t *codes = json_array();
+	for (size_t i = 0; i < exit_code_row_count; i++) {
+		const struct exit_code_row *row = &exit_code_rows[i];
+		if (row->fails_job && json_array_append_new(codes, json_integer((json_int_t)row->code)) != 0)
+			return NULL;
+	}
+	return TAKE_PTR(codes);
+}
+
+// One key a line.
+// clang-format off
+// The first rule that matches counts: a disrupted pod's exit code says nothing about the restore.
+static json_t *failure_policy(void)
+{
+	return json_pack("{s:[{s:s, s:[{s:s, s:s}]}, {s:s, s:{s:s, s:s, s:o}}]}",
+		"rules",
+			"action", "Ignore", "onPodConditions",
+				"type", "DisruptionTarget", "status", "True",
+			"action", "FailJob", "onExitCodes",
+				"containerName", CONTAINER_RESTORE, "operator", "In", "values", codes_that_fail_the_job());
+}
+// clang-format on
+
+// container is stolen.
+static json_t *pod(const struct build *b, const char *key, const char *secret, json_t *container)
+{
+	AUTO(json) json_t *template = pod_template(b, COMPONENT_RESTORE, key, volumes(b, key, secret));
+	AUTO(json)
+	json_t *spec = json_pack("{s:s, s:s, s:[o]}", "restartPolicy", "Never", "serviceAccountName",
+		NAME_RESTORE_SERVICE_ACCOUNT, "containers", container);
+	AUTO(json) json_t *labels = json_pack("{s:s}", LABEL_JOB_KIND, LABEL_JOB_KIND_VALUE);
+	if (template == NULL || spec == NULL || labels == NULL || json_object_update(json_find(template, "spec"), spec) != 0 ||
+		json_object_update(json_find(template, "metadata", "labels"), labels) != 0)
+		return NULL;
+	return TAKE_PTR(template);
+}
+
+static json_t *job_metadata(const struct build *b, const char *name, const char *key)
+{
+	AUTO(json) json_t *metadata = metadata_new(b, name, COMPONENT_RESTORE, key);
+	if (json_object_set_new(json_find(metadata, "labels"), LABEL_JOB_KIND, json_string(LABEL_JOB_KIND_VALUE)) != 0)
+		return NULL;
+	return TAKE_PTR(metadata);
+}
+
+// One key a line.
+// clang-format off
+// No ttlSecondsAfterFinished: an operator that was away must still find the outcome. podReplacementPolicy Failed: two pods must
+// never write one volume (and the API server accepts nothing else beside a podFailurePolicy).
+int build_restore_job(const struct build *b, const struct build_round *round, json_t **out, struct error *err)
+{
+	char name[OBJECT_NAME_SIZE]; // of the Job and of its Secret
+	char endpoint[ENDPOINT_SIZE];
+	struct engine engine;
+	name_restore(round->key, name);
+	if (b->settings->credentials != CREDENTIALS_DIRECT)
+		return error_set(
+			err, ERROR_INVALID, "Job %s: a restore needs keys in its Secret; hint: CREDENTIALS=direct", name);
+	if (endpoint_s3(b, endpoint, err) != 0 || engine_of(b, &engine, err) != 0)
+		return error_wrap(err, "Job %s", name);
+
+	json_t *container = pod_container(
+		b, CONTAINER_RESTORE, engine.image, engine.script, environment(b, round, name, endpoint, &engine), mounts(b));
+	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:i, s:i, s:s, s:o, s:o}}",
+		"apiVersion", "batch/v1",
+		"kind", "Job",
+		"metadata", job_metadata(b, name, round->key),
+		"spec",
+			"backoffLimit", BACKOFF_LIMIT,
+			"activeDeadlineSeconds", ACTIVE_DEADLINE_SECONDS,
+			"podReplacementPolicy", "Failed",
+			"podFailurePolicy", failure_policy(),
+			"template", pod(b, round->key, name, container));
+	return json_made(made, name, out, err);
+}
+// clang-format on

@@ -1,0 +1,11 @@
+// The scripts that run in the pods, as they are shipped: builders/scripts/*.sh, put together and without comments by
+// scripts/embed.sh at build time.
+#ifndef BUILDERS_SCRIPTS_H
+#define BUILDERS_SCRIPTS_H
+
+extern const char script_restore_restic[];
+extern const char script_restore_kopia[];
+extern const char script_prepare[];
+extern const char script_postgres[];
+
+#endif

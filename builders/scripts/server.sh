@@ -1,0 +1,14 @@
+# shellcheck shell=sh
+# Where the database is and with what it runs.
+pgdata=/pgdata/pgdata
+run=/run/understory
+
+# Debian's images, and Debian, keep each major's programs in a directory of its own.
+find_server() {
+	[ -f "$pgdata/PG_VERSION" ] || fail "$EXIT_INCOMPLETE" capture "there is no restored database at $pgdata"
+	major=$(cat "$pgdata/PG_VERSION")
+	if [ -x "/usr/lib/postgresql/$major/bin/postgres" ]; then
+		PATH="/usr/lib/postgresql/$major/bin:$PATH"
+		export PATH
+	fi
+}

@@ -1,0 +1,58 @@
+// One call of the Kubernetes API: the request with its token, its repeats, and a refusal as an error. Shared by the verbs of
+// k8s/client.c and k8s/list.c; nobody else includes it.
+#ifndef K8S_CALL_H
+#define K8S_CALL_H
+
+#include "base/http.h"
+#include "base/secret.h"
+#include "k8s/client.h"
+#include <pthread.h>
+
+#define K8S_CALL_TIMEOUT_MS 30000 // all tries of a call and the waits between them
+#define K8S_CALL_TRIES 4
+#define K8S_CALL_PAUSE_MS 200 // before the second try; doubles
+#define K8S_CALL_PAUSE_MAX_MS 5000
+#define K8S_TOKEN_AGE_MS 60000 // as client-go does: the kubelet replaces a token well before it expires
+
+struct k8s_client {
+	const struct k8s_config *config;
+	struct http_client *http;
+	const atomic_bool *cancel;
+	k8s_on_request on_request;
+	void *on_request_arg;
+
+	pthread_mutex_t token_lock; // guards what follows
+	struct secret token;
+	int64_t token_read_at_ms; // monotonic
+};
+
+struct k8s_call {
+	const char *verb;      // get, list, create, apply, patch, delete: for error texts and metrics
+	const char *resource;  // plural, or a path
+	const char *namespace; // for error texts; may be NULL, as name may
+	const char *name;
+
+	const char *method;
+	const char *target;       // path and query
+	const char *accept;       // NULL: application/json
+	const char *content_type; // NULL without a body
+	const char *body;         // NULL for none
+	bool repeatable;          // may be sent again when nobody knows what became of it
+	http_on_body on_body;     // may be NULL; once it has had a part of the answer the call is not repeated
+	void *arg;
+	size_t max_body_bytes; // 0: HTTP_BODY_MAX
+};
+
+// 0 and a 2xx answer, which the caller finishes with http_response_fini(); or an error as k8s/client.h tells.
+MUST_CHECK int k8s_call_do(
+	struct k8s_client *client, const struct k8s_call *call, struct http_response *response, struct error *err);
+
+// Put "<verb> <resource> <namespace>/<name>: " in front of the text and return -1.
+int k8s_call_wrap(const struct k8s_call *call, struct error *err);
+
+// A copy of the token to show now, empty when none is configured. Reads the file when what is known is older than
+// K8S_TOKEN_AGE_MS, or always when it is to be fresh. A file that cannot be read is ERROR_TRANSIENT, unless an older token is
+// there to go on with.
+MUST_CHECK int k8s_token_get(struct k8s_client *client, bool fresh, struct secret *out, struct error *err);
+
+#endif

@@ -1,0 +1,56 @@
+#include "reconciler/adopt.h"
+
+#include "builders/names.h"
+#include <string.h>
+
+int adopt_soften(const struct replica *replica, int64_t now_ms, struct error *err)
+{
+	if (err->http_status == 403 && now_ms - replica->created_at_ms < ADOPT_YOUNG_MS)
+		err->kind = ERROR_TRANSIENT;
+	return -1;
+}
+
+static const char *label(const json_t *object, const char *key)
+{
+	const char *value = json_find_str(object, "metadata", "labels", key);
+	return value == NULL ? "" : value;
+}
+
+static int check_ours(const json_t *found, const json_t *wanted, const char *what, struct error *err)
+{
+	const char *name = json_find_str(wanted, "metadata", "name");
+	if (strcmp(label(found, LABEL_MANAGED_BY), LABEL_MANAGED_BY_VALUE) != 0 ||
+		strcmp(label(found, LABEL_ROUND), label(wanted, LABEL_ROUND)) != 0)
+		return error_set(err, ERROR_INVALID, "%s %s exists and is not ours", what, name);
+	if (json_find(found, "metadata", "deletionTimestamp") != NULL)
+		return error_set(err, ERROR_TRANSIENT, "%s %s is being deleted", what, name);
+	return 0;
+}
+
+int adopt_create(struct k8s_client *k8s, const struct k8s_resource *resource, const struct replica *replica,
+	const json_t *object, int64_t now_ms, enum adopt_result *found, struct error *err)
+{
+	if (k8s_create(k8s, resource, replica->namespace, object, NULL, err) == 0) {
+		if (found != NULL)
+			*found = ADOPT_MADE;
+		return 0;
+	}
+	if (err->kind != ERROR_EXISTS)
+		return adopt_soften(replica, now_ms, err);
+
+	AUTO(json) json_t *there = NULL;
+	const char *name = json_find_str(object, "metadata", "name");
+	if (name == NULL)
+		return error_set(err, ERROR_INTERNAL, "%s without a name", resource->plural);
+	if (k8s_get(k8s, resource, replica->namespace, name, &there, err) < 0) {
+		// Gone between the two calls: make it in the next try.
+		if (err->kind == ERROR_NOT_FOUND)
+			err->kind = ERROR_TRANSIENT;
+		return adopt_soften(replica, now_ms, err);
+	}
+	if (check_ours(there, object, resource->plural, err) < 0)
+		return -1;
+	if (found != NULL)
+		*found = ADOPT_FOUND;
+	return 0;
+}

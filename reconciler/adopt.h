@@ -1,0 +1,21 @@
+// Create or adopt: an object of ours that is there already is as good as made; a namesake that is not ours is an error.
+#ifndef RECONCILER_ADOPT_H
+#define RECONCILER_ADOPT_H
+
+#include "base/json.h"
+#include "k8s/client.h"
+#include "reconciler/replica.h"
+
+// A binding takes a moment to count: a 403 in a Namespace younger than this is transient (design.md "Rights").
+#define ADOPT_YOUNG_MS 30000
+
+enum adopt_result { ADOPT_MADE, ADOPT_FOUND };
+
+// found may be NULL. Objects of a round must carry its label to be ours. An object that is being deleted is ERROR_TRANSIENT.
+MUST_CHECK int adopt_create(struct k8s_client *k8s, const struct k8s_resource *resource, const struct replica *replica,
+	const json_t *object, int64_t now_ms, enum adopt_result *found, struct error *err);
+
+// In a Namespace younger than ADOPT_YOUNG_MS: a 403 of the API server becomes transient. Returns -1.
+int adopt_soften(const struct replica *replica, int64_t now_ms, struct error *err);
+
+#endif

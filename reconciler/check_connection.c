@@ -1,0 +1,333 @@
+#include "reconciler/check_connection.h"
+
+#include "base/clock.h"
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SQLSTATE_LEN 5
+#define RETRY_PAUSE_MS 500
+
+struct check_connection {
+	PGconn *pg;
+	const atomic_bool *cancel;
+	int64_t finish_by_mono_ms;
+	bool is_busy; // a statement was sent and its end not seen
+};
+
+int check_connection_sleep(const atomic_bool *cancel, int64_t until_mono_ms, struct error *err)
+{
+	for (;;) {
+		if (atomic_load(cancel))
+			return error_set(err, ERROR_CANCELLED, "cancelled");
+		int64_t left_ms = until_mono_ms - clock_mono_ms();
+		if (left_ms <= 0)
+			return 0;
+		(void)poll(NULL, 0, (int)(left_ms < CHECK_CONNECTION_SLICE_MS ? left_ms : CHECK_CONNECTION_SLICE_MS));
+	}
+}
+
+// Wait until the socket is ready. ERROR_TRANSIENT at the deadline.
+static int wait_ready(int fd, short events, int64_t until_mono_ms, const atomic_bool *cancel, struct error *err)
+{
+	struct pollfd waits = {.fd = fd, .events = events};
+	for (;;) {
+		if (cancel != NULL && atomic_load(cancel))
+			return error_set(err, ERROR_CANCELLED, "cancelled");
+		int64_t left_ms = until_mono_ms - clock_mono_ms();
+		if (left_ms <= 0)
+			return error_set(err, ERROR_TRANSIENT, "no answer in time");
+		int rc = poll(&waits, 1, (int)(left_ms < CHECK_CONNECTION_SLICE_MS ? left_ms : CHECK_CONNECTION_SLICE_MS));
+		if (rc > 0)
+			return 0;
+		if (rc < 0 && errno != EINTR)
+			return error_set_errno(err, errno, "poll the server's socket");
+	}
+}
+
+// https://www.postgresql.org/docs/15/errcodes-appendix.html: class 08 connection, 53 resources, 57 shutdown, cancel and "cannot
+// connect now", 28 authentication, 3D000 no such database. Everything else is about what the server found in its files.
+static enum error_kind sqlstate_kind(const char *sqlstate)
+{
+	if (strcmp(sqlstate, "3D000") == 0)
+		return ERROR_NOT_FOUND;
+	if (strncmp(sqlstate, "28", 2) == 0 || strcmp(sqlstate, "42501") == 0)
+		return ERROR_INTERNAL;
+	if (strncmp(sqlstate, "08", 2) == 0 || strncmp(sqlstate, "53", 2) == 0 || strncmp(sqlstate, "57", 2) == 0)
+		return ERROR_TRANSIENT;
+	return ERROR_INVALID;
+}
+
+static const char *find_sqlstate(const char *line, size_t len)
+{
+	for (size_t at = 0; at + SQLSTATE_LEN + 5 < len; at++) {
+		if (strncmp(line + at, ":  ", 3) != 0)
+			continue;
+		size_t code = strspn(line + at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+		if (code == SQLSTATE_LEN && line[at + 3 + code] == ':' && line[at + 4 + code] == ' ')
+			return line + at + 3;
+	}
+	return NULL;
+}
+
+// libpq keeps no error fields of a failed start, only its text. With PQERRORS_VERBOSE the text of what the server said reads
+//   connection to server at "10.0.0.1", port 5432 failed: FATAL:  28P01: password authentication failed for user "postgres"
+//   DETAIL:  ...
+// (fe-protocol3.c, pqBuildErrorMessage3). Several attempts (TLS, then plain) stand one below the other: the last one counts.
+static int set_connect_error(PGconn *pg, struct error *err)
+{
+	const char *text = PQerrorMessage(pg);
+	const char *said = NULL, *detail = NULL;
+
+	for (const char *line = text; *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n') {
+		size_t len = strcspn(line, "\n");
+		const char *code = find_sqlstate(line, len);
+		if (code != NULL) {
+			said = code;
+			detail = NULL;
+		} else if (said != NULL && strncmp(line, "DETAIL:  ", 9) == 0) {
+			detail = line + 9;
+		}
+	}
+	if (said == NULL) {
+		const char *failed = strstr(text, " failed: ");
+		const char *first = failed == NULL ? text : failed + strlen(" failed: ");
+		return error_set(err, ERROR_TRANSIENT, "%.*s", (int)strcspn(first, "\n"), first);
+	}
+	char sqlstate[SQLSTATE_LEN + 1];
+	memcpy(sqlstate, said, SQLSTATE_LEN);
+	sqlstate[SQLSTATE_LEN] = '\0';
+	const char *message = said + SQLSTATE_LEN + 2;
+	int detail_len = detail == NULL ? 0 : (int)strcspn(detail, "\n");
+	return error_set(err, sqlstate_kind(sqlstate), "%.*s%s%.*s%s", (int)strcspn(message, "\n"), message,
+		detail_len > 0 ? " (" : "", detail_len, detail == NULL ? "" : detail, detail_len > 0 ? ")" : "");
+}
+
+static int set_statement_error(const PGresult *result, struct error *err)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+
+	// Without a code it is libpq that speaks: the connection broke.
+	if (sqlstate == NULL || message == NULL) {
+		const char *text = PQresultErrorMessage(result);
+		return error_set(err, ERROR_TRANSIENT, "%.*s", (int)strcspn(text, "\n"), text);
+	}
+	int detail_len = detail == NULL ? 0 : (int)strcspn(detail, "\n");
+	return error_set(err, sqlstate_kind(sqlstate), "%.*s%s%.*s%s", (int)strcspn(message, "\n"), message,
+		detail_len > 0 ? " (" : "", detail_len, detail == NULL ? "" : detail, detail_len > 0 ? ")" : "");
+}
+
+static PGconn *start_connecting(const struct check_connection_options *options)
+{
+	const struct check_request *request = options->request;
+	char port[16], settings[64];
+	int64_t left_ms = options->finish_by_mono_ms - clock_mono_ms();
+
+	(void)snprintf(port, sizeof(port), "%d", request->port);
+	(void)snprintf(settings, sizeof(settings), "-c statement_timeout=%" PRId64, left_ms < 1 ? 1 : left_ms);
+	const char *const pairs[][2] = {
+		{"host", request->host},
+		{"port", port},
+		{"dbname", options->database},
+		{"user", request->user},
+		{"password", secret_reveal(request->password)},
+		{"application_name", "understory"},
+		{"client_encoding", "UTF8"},
+		{"options", settings},
+		// TLS where the server has it. It is our own server behind a NetworkPolicy, and SCRAM never shows the password.
+		{"sslmode", "prefer"},
+		{"gssencmode", "disable"},
+		{"target_session_attrs", "any"},
+		{"keepalives", "1"},
+		{"keepalives_idle", "30"},
+		{"keepalives_interval", "10"},
+		{"keepalives_count", "3"},
+		{"tcp_user_timeout", "30000"},
+		// The operator's own environment and home have no say.
+		{"passfile", "/dev/null"},
+	};
+	enum { PAIRS = sizeof(pairs) / sizeof(pairs[0]) };
+	const char *keywords[PAIRS + 1], *values[PAIRS + 1];
+	for (int i = 0; i < PAIRS; i++) {
+		keywords[i] = pairs[i][0];
+		values[i] = pairs[i][1];
+	}
+	keywords[PAIRS] = values[PAIRS] = NULL;
+	return PQconnectStartParams(keywords, values, 0);
+}
+
+static int finish_connecting(PGconn *pg, int64_t until_mono_ms, const atomic_bool *cancel, struct error *err)
+{
+	PostgresPollingStatusType status = PQstatus(pg) == CONNECTION_BAD ? PGRES_POLLING_FAILED : PGRES_POLLING_WRITING;
+	(void)PQsetErrorVerbosity(pg, PQERRORS_VERBOSE);
+	while (status != PGRES_POLLING_OK) {
+		if (status == PGRES_POLLING_FAILED)
+			return set_connect_error(pg, err);
+		short events = status == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+		if (wait_ready(PQsocket(pg), events, until_mono_ms, cancel, err) < 0)
+			return -1;
+		status = PQconnectPoll(pg);
+	}
+	(void)PQsetErrorVerbosity(pg, PQERRORS_DEFAULT);
+	return 0;
+}
+
+// Warnings of the server (a collation version that differs) go nowhere: libpq would print them on stderr.
+static void ignore_notice(void *arg, const PGresult *result)
+{
+	(void)arg;
+	(void)result;
+}
+
+static int attempt(const struct check_connection_options *options, struct check_connection **out, struct error *err)
+{
+	AUTO(check_connection) struct check_connection *connection = malloc(sizeof(*connection));
+	if (connection == NULL)
+		return error_no_memory(err, "connection");
+	*connection = (struct check_connection){.cancel = options->cancel, .finish_by_mono_ms = options->finish_by_mono_ms};
+	connection->pg = start_connecting(options);
+	if (connection->pg == NULL)
+		return error_no_memory(err, "connection");
+
+	int64_t until_mono_ms = clock_mono_ms() + CHECK_CONNECTION_ATTEMPT_MS;
+	if (until_mono_ms > options->connect_by_mono_ms)
+		until_mono_ms = options->connect_by_mono_ms;
+	if (finish_connecting(connection->pg, until_mono_ms, options->cancel, err) < 0)
+		return -1;
+	(void)PQsetNoticeReceiver(connection->pg, ignore_notice, NULL);
+	*out = TAKE_PTR(connection);
+	return 0;
+}
+
+int check_connection_open(const struct check_connection_options *options, struct check_connection **out, struct error *err)
+{
+	struct error last;
+	for (;;) {
+		if (attempt(options, out, &last) == 0)
+			return 0;
+		int64_t again_mono_ms = clock_mono_ms() + RETRY_PAUSE_MS;
+		if (last.kind != ERROR_TRANSIENT || again_mono_ms >= options->connect_by_mono_ms)
+			break;
+		if (check_connection_sleep(options->cancel, again_mono_ms, &last) < 0)
+			break;
+	}
+	*err = last;
+	if (err->kind == ERROR_TRANSIENT)
+		return error_wrap(err, "database \"%s\" at %s port %d", options->database, options->request->host, options->request->port);
+	return error_wrap(err, "database \"%s\"", options->database);
+}
+
+// Read until the statement's end or the deadline; the first failure or the last result is kept.
+static int collect(
+	struct check_connection *connection, int64_t until_mono_ms, const atomic_bool *cancel, PGresult **out, struct error *err)
+{
+	AUTO(pgresult) PGresult *kept = NULL;
+	for (;;) {
+		while (PQisBusy(connection->pg)) {
+			if (wait_ready(PQsocket(connection->pg), POLLIN, until_mono_ms, cancel, err) < 0)
+				return -1;
+			if (PQconsumeInput(connection->pg) == 0)
+				break;
+		}
+		PGresult *result = PQgetResult(connection->pg);
+		if (result == NULL)
+			break;
+		if (kept != NULL && PQresultStatus(kept) == PGRES_FATAL_ERROR) {
+			PQclear(result);
+			continue;
+		}
+		PQclear(kept);
+		kept = result;
+	}
+	connection->is_busy = false;
+	*out = TAKE_PTR(kept);
+	return 0;
+}
+
+int check_connection_query(struct check_connection *connection, const char *sql, PGresult **out, struct error *err)
+{
+	if (PQsendQuery(connection->pg, sql) == 0) {
+		const char *text = PQerrorMessage(connection->pg);
+		return error_set(err, ERROR_TRANSIENT, "%.*s", (int)strcspn(text, "\n"), text);
+	}
+	connection->is_busy = true;
+
+	// The server's statement_timeout comes first and says more; the grace is for a server that does not answer any more.
+	AUTO(pgresult) PGresult *result = NULL;
+	if (collect(connection, connection->finish_by_mono_ms + CHECK_CONNECTION_CANCEL_GRACE_MS, connection->cancel, &result,
+		    err) < 0)
+		return -1;
+	if (result == NULL)
+		return error_set(err, ERROR_TRANSIENT, "the server gave no result");
+	if (PQresultStatus(result) != PGRES_TUPLES_OK && PQresultStatus(result) != PGRES_COMMAND_OK)
+		return set_statement_error(result, err);
+	if (out != NULL)
+		*out = TAKE_PTR(result);
+	return 0;
+}
+
+char *check_connection_quote(struct check_connection *connection, const char *name)
+{
+	return PQescapeIdentifier(connection->pg, name, strlen(name));
+}
+
+int check_connection_version(const struct check_connection *connection)
+{
+	return PQserverVersion(connection->pg);
+}
+
+const char *check_connection_version_text(const struct check_connection *connection)
+{
+	const char *text = PQparameterStatus(connection->pg, "server_version");
+	return text == NULL ? "" : text;
+}
+
+static void *send_cancel(void *arg)
+{
+	char ignored[256];
+	(void)PQcancel(arg, ignored, sizeof(ignored));
+	PQfreeCancel(arg);
+	return NULL;
+}
+
+// PQcancel() connects and waits without a limit, so it runs on a thread that nobody waits for: a server that hangs costs us that
+// thread until TCP gives up, and never the pool.
+static void request_cancel(PGconn *pg)
+{
+	PGcancel *cancel = PQgetCancel(pg);
+	if (cancel == NULL)
+		return;
+
+	sigset_t all, before;
+	pthread_t thread;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	int rc = pthread_create(&thread, NULL, send_cancel, cancel);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (rc == 0)
+		(void)pthread_detach(thread);
+	else
+		PQfreeCancel(cancel);
+}
+
+void check_connection_close(struct check_connection *connection)
+{
+	if (connection == NULL)
+		return;
+	if (connection->is_busy && PQstatus(connection->pg) == CONNECTION_OK) {
+		struct error ignored;
+		AUTO(pgresult) PGresult *rest = NULL;
+		request_cancel(connection->pg);
+		if (collect(connection, clock_mono_ms() + CHECK_CONNECTION_CANCEL_GRACE_MS, NULL, &rest, &ignored) < 0)
+			connection->is_busy = true;
+	}
+	PQfinish(connection->pg);
+	free(connection);
+}

@@ -1,0 +1,40 @@
+// What the operator remembers of a replica between two passes and may forget: errors in a row, reports that landed unrecorded.
+//
+// The table belongs to the thread of the pass; a memo to the worker that has its replica in hand. Pointers stay valid until
+// memos_sweep().
+#ifndef RECONCILER_MEMO_H
+#define RECONCILER_MEMO_H
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "canopy/entry.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct memo {
+	char namespace[ENTRY_NAMESPACE_SIZE];
+	int errors_in_row;
+	int64_t next_try_mono_ms; // 0: at once
+	int64_t teardown_since_mono_ms; // when it first was to go; 0: it is not
+	char landed_run_id[UUID_TEXT_SIZE]; // canopy took this report, but the cluster does not say so yet
+	bool is_seen; // in this pass
+	struct memo *next;
+};
+
+struct memos;
+
+MUST_CHECK int memos_new(struct memos **out, struct error *err);
+void memos_free(struct memos *memos);
+DEFINE_AUTO(struct memos, memos, memos_free)
+
+// The memo of a Namespace, made when there is none; marks it as seen. NULL only when memory is out.
+struct memo *memos_get(struct memos *memos, const char *namespace);
+
+// Forget what was not seen since the last sweep.
+void memos_sweep(struct memos *memos);
+
+// After an error: wait 1 s, 2 s, 4 s ... 60 s with jitter, or what the server asked for. After a success: nothing to wait for.
+void memo_failed(struct memo *memo, const struct error *err, int64_t now_mono_ms);
+void memo_succeeded(struct memo *memo);
+
+#endif

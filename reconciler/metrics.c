@@ -1,0 +1,429 @@
+#include "reconciler/metrics.h"
+
+#include "reconciler/process_stats.h"
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define LABELS_MAX 3
+#define BUCKETS_MAX 12
+#define PRESETS_MAX 5
+#define ALTERNATIVE_SIZE 64
+
+// A family is bounded, so that a label value nobody thought of cannot grow the page without end.
+#define SERIES_MAX 1000
+#define PAGE_MAX ((size_t)4 << 20)
+
+#define STATES "pending|restoring|starting|active|failed|terminating"
+#define INTENTS "verify|analytics|disaster-recovery"
+
+enum metric_type { COUNTER, GAUGE, HISTOGRAM };
+
+static const char *const type_text[] = {[COUNTER] = "counter", [GAUGE] = "gauge", [HISTOGRAM] = "histogram"};
+
+struct family {
+	enum metric_type type;
+	const char *name;
+	const char *help;
+	const char *labels[LABELS_MAX];
+	// Label values that exist at zero from the start: every combination of the alternatives of a row.
+	const char *presets[PRESETS_MAX][LABELS_MAX];
+	double buckets[BUCKETS_MAX]; // upper bounds, ascending; 0 ends them; +Inf is implied
+};
+
+static const struct family families[METRIC_COUNT] = {
+	[METRIC_TICK_DURATION_SECONDS] = {.type = HISTOGRAM,
+		.name = "understory_tick_duration_seconds",
+		.help = "How long a pass over the worklist and the cluster took.",
+		.buckets = {0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}},
+	[METRIC_WORKLIST_ENTRIES] = {.type = GAUGE,
+		.name = "understory_worklist_entries",
+		.help = "Entries of the last worklist that could be read."},
+	[METRIC_REPLICAS] = {.type = GAUGE,
+		.name = "understory_replicas",
+		.help = "Managed replicas by restore state and intent.",
+		.labels = {"state", "intent"},
+		.presets = {{STATES, INTENTS}}},
+	[METRIC_ACTIONS_TOTAL] = {.type = COUNTER,
+		.name = "understory_actions_total",
+		.help = "What passes decided to do, and why.",
+		.labels = {"action", "reason"},
+		.presets = {{"provision|refresh|teardown", "new|forced|newer_snapshot|freshness_expired|retry|gone"}}},
+	[METRIC_ROUNDS_TOTAL] = {.type = COUNTER,
+		.name = "understory_rounds_total",
+		.help = "Restore attempts that ended, by verdict.",
+		.labels = {"outcome"},
+		.presets = {{"clean|repaired|salvaged|failed|inconclusive|refused"}}},
+	[METRIC_RESTORE_DURATION_SECONDS] = {.type = HISTOGRAM,
+		.name = "understory_restore_duration_seconds",
+		.help = "From the start of a round to its verdict.",
+		.buckets = {10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800}},
+	[METRIC_REPORTS_TOTAL] = {.type = COUNTER,
+		.name = "understory_reports_total",
+		.help = "Tries to hand a report to the central service.",
+		.labels = {"result"},
+		.presets = {{"landed|refused|failed|given_up"}}},
+	[METRIC_REPORTS_OWED] = {.type = GAUGE, .name = "understory_reports_owed", .help = "Reports that have not landed yet."},
+	[METRIC_TEARDOWNS_HELD] = {.type = GAUGE,
+		.name = "understory_teardowns_held",
+		.help = "Teardowns that the brake holds back."},
+	[METRIC_CANOPY_REQUESTS_TOTAL] = {.type = COUNTER,
+		.name = "understory_canopy_requests_total",
+		.help = "Requests to the central service by HTTP status; code 0 stands for no answer.",
+		.labels = {"endpoint", "code"},
+		.presets = {{"restore-worklist", "0|200"}, {"restore-capabilities", "0|204"},
+			{"restore-credentials", "0|200|403|409|502"}, {"restore-verification", "0|204|403"}}},
+	[METRIC_KUBE_REQUESTS_TOTAL] = {.type = COUNTER,
+		.name = "understory_kube_requests_total",
+		.help = "Requests to the API server by HTTP status; code 0 stands for no answer.",
+		.labels = {"verb", "resource", "code"},
+		.presets = {{"list", "namespaces", "0|200"}, {"create", "namespaces", "0|201"}, {"patch", "namespaces", "0|200"},
+			{"delete", "namespaces", "0|200"}}},
+	[METRIC_LAST_TICK_TIMESTAMP_SECONDS] = {.type = GAUGE,
+		.name = "understory_last_tick_timestamp_seconds",
+		.help = "When the last pass ended, in Unix time."},
+	[METRIC_REPLICAS_UNAVAILABLE] = {.type = GAUGE,
+		.name = "understory_replicas_unavailable",
+		.help = "Active replicas whose Deployment is not available."},
+	[METRIC_LEADER] = {.type = GAUGE, .name = "understory_leader", .help = "1 while this process leads."},
+	[METRIC_BUILD_INFO] = {.type = GAUGE,
+		.name = "understory_build_info",
+		.help = "The version of the program; always 1.",
+		.labels = {"version"},
+		.presets = {{UNDERSTORY_VERSION}}},
+	[METRIC_FOREIGN_NAMESPACES] = {.type = GAUGE,
+		.name = "understory_foreign_namespaces",
+		.help = "Namespaces that bear the name of a replica and are not ours."},
+	[METRIC_WORKLIST_UNREADABLE_ENTRIES] = {.type = GAUGE,
+		.name = "understory_worklist_unreadable_entries",
+		.help = "Entries of the last worklist that were skipped because they could not be read."},
+};
+
+struct histogram {
+	uint64_t counts[BUCKETS_MAX + 1]; // by bucket, not cumulative; the last is +Inf
+	double sum;
+};
+
+struct series {
+	char *labels; // {a="b",c="d"} as it is printed, "" without labels; owned
+	double value;
+};
+
+struct table {
+	struct series *series; // in the order they came up
+	size_t count, room;
+	struct histogram histogram;
+};
+
+struct metrics {
+	pthread_mutex_t lock;
+	struct table tables[METRIC_COUNT];
+};
+
+// exposition formats, "Line format": backslash, double quote and line feed are escaped in label values.
+// https://prometheus.io/docs/instrumenting/exposition_formats/
+static int add_label_value(struct buf *out, const char *value, struct error *err)
+{
+	while (*value != '\0') {
+		size_t plain = strcspn(value, "\\\"\n");
+		if (buf_add(out, value, plain, err) < 0)
+			return -1;
+		value += plain;
+		if (*value == '\0')
+			break;
+		const char escaped[2] = {'\\', *value == '\n' ? 'n' : *value};
+		if (buf_add(out, escaped, sizeof(escaped), err) < 0)
+			return -1;
+		value++;
+	}
+	return 0;
+}
+
+static int format_labels(const struct family *family, const char *const values[LABELS_MAX], struct buf *out, struct error *err)
+{
+	if (family->labels[0] == NULL)
+		return buf_add_str(out, "", err);
+	for (int i = 0; i < LABELS_MAX && family->labels[i] != NULL; i++) {
+		if (buf_addf(out, err, "%s%s=\"", i == 0 ? "{" : ",", family->labels[i]) < 0 ||
+			add_label_value(out, values[i] == NULL ? "" : values[i], err) < 0 || buf_add_str(out, "\"", err) < 0)
+			return -1;
+	}
+	return buf_add_str(out, "}", err);
+}
+
+static struct series *find_series(struct table *table, const char *labels)
+{
+	for (size_t i = 0; i < table->count; i++)
+		if (strcmp(table->series[i].labels, labels) == 0)
+			return &table->series[i];
+	return NULL;
+}
+
+static struct series *append_series(struct table *table, const char *labels)
+{
+	if (table->count == SERIES_MAX)
+		return NULL;
+	if (table->count == table->room) {
+		size_t room = table->room == 0 ? 1 : table->room * 2;
+		struct series *more = realloc(table->series, room * sizeof(*more));
+		if (more == NULL)
+			return NULL;
+		table->series = more;
+		table->room = room;
+	}
+	char *copy = strdup(labels);
+	if (copy == NULL)
+		return NULL;
+	table->series[table->count] = (struct series){.labels = copy};
+	return &table->series[table->count++];
+}
+
+// The series with these label values, made at zero when it is new; NULL for want of memory or room. The caller holds the lock.
+static struct series *get_series(struct metrics *metrics, enum metric id, const char *const values[LABELS_MAX])
+{
+	struct error ignored;
+	AUTO(buf) struct buf labels;
+	buf_init(&labels, 4096);
+	if (format_labels(&families[id], values, &labels, &ignored) < 0)
+		return NULL;
+	struct series *found = find_series(&metrics->tables[id], buf_str(&labels));
+	return found != NULL ? found : append_series(&metrics->tables[id], buf_str(&labels));
+}
+
+static size_t count_alternatives(const char *list)
+{
+	size_t n = 1;
+	for (const char *bar = strchr(list, '|'); bar != NULL; bar = strchr(bar + 1, '|'))
+		n++;
+	return n;
+}
+
+static void pick_alternative(const char *list, size_t n, char out[ALTERNATIVE_SIZE])
+{
+	for (; n > 0; n--)
+		list += strcspn(list, "|") + 1;
+	(void)snprintf(out, ALTERNATIVE_SIZE, "%.*s", (int)strcspn(list, "|"), list);
+}
+
+// Make every combination of a row's "a|b|c" alternatives; the last label changes fastest.
+static int preset_row(struct metrics *metrics, enum metric id, const char *const row[LABELS_MAX], struct error *err)
+{
+	size_t combinations = 1;
+	for (int label = 0; label < LABELS_MAX && row[label] != NULL; label++)
+		combinations *= count_alternatives(row[label]);
+
+	for (size_t combination = 0; combination < combinations; combination++) {
+		char texts[LABELS_MAX][ALTERNATIVE_SIZE];
+		const char *values[LABELS_MAX] = {NULL};
+		size_t rest = combination;
+		for (int label = LABELS_MAX - 1; label >= 0; label--) {
+			if (row[label] == NULL)
+				continue;
+			size_t alternatives = count_alternatives(row[label]);
+			pick_alternative(row[label], rest % alternatives, texts[label]);
+			values[label] = texts[label];
+			rest /= alternatives;
+		}
+		if (get_series(metrics, id, values) == NULL)
+			return error_no_memory(err, families[id].name);
+	}
+	return 0;
+}
+
+static int preset_family(struct metrics *metrics, enum metric id, struct error *err)
+{
+	const struct family *family = &families[id];
+	static const char *const no_labels[LABELS_MAX] = {NULL};
+
+	if (family->type == HISTOGRAM)
+		return 0;
+	if (family->labels[0] == NULL)
+		return preset_row(metrics, id, no_labels, err);
+	for (int i = 0; i < PRESETS_MAX && family->presets[i][0] != NULL; i++)
+		if (preset_row(metrics, id, family->presets[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+int metrics_new(struct metrics **out, struct error *err)
+{
+	AUTO(metrics) struct metrics *metrics = calloc(1, sizeof(*metrics));
+	if (metrics == NULL)
+		return error_no_memory(err, "metrics");
+	(void)pthread_mutex_init(&metrics->lock, NULL);
+	for (int id = 0; id < METRIC_COUNT; id++)
+		if (preset_family(metrics, (enum metric)id, err) < 0)
+			return -1;
+	metrics_set(metrics, METRIC_BUILD_INFO, UNDERSTORY_VERSION, NULL, NULL, 1);
+	*out = TAKE_PTR(metrics);
+	return 0;
+}
+
+void metrics_free(struct metrics *metrics)
+{
+	if (metrics == NULL)
+		return;
+	for (int id = 0; id < METRIC_COUNT; id++) {
+		struct table *table = &metrics->tables[id];
+		for (size_t i = 0; i < table->count; i++)
+			free(table->series[i].labels);
+		free(table->series);
+	}
+	(void)pthread_mutex_destroy(&metrics->lock);
+	free(metrics);
+}
+
+void metrics_add(struct metrics *metrics, enum metric id, const char *l1, const char *l2, const char *l3, double value)
+{
+	if (families[id].type == HISTOGRAM || (families[id].type == COUNTER && !(value >= 0)))
+		return;
+	(void)pthread_mutex_lock(&metrics->lock);
+	struct series *series = get_series(metrics, id, (const char *const[]){l1, l2, l3});
+	if (series != NULL)
+		series->value += value;
+	(void)pthread_mutex_unlock(&metrics->lock);
+}
+
+void metrics_set(struct metrics *metrics, enum metric id, const char *l1, const char *l2, const char *l3, double value)
+{
+	if (families[id].type != GAUGE)
+		return;
+	(void)pthread_mutex_lock(&metrics->lock);
+	struct series *series = get_series(metrics, id, (const char *const[]){l1, l2, l3});
+	if (series != NULL)
+		series->value = value;
+	(void)pthread_mutex_unlock(&metrics->lock);
+}
+
+static int bucket_count(const struct family *family)
+{
+	int n = 0;
+	while (n < BUCKETS_MAX && family->buckets[n] > 0)
+		n++;
+	return n;
+}
+
+void metrics_observe(struct metrics *metrics, enum metric id, double value)
+{
+	if (families[id].type != HISTOGRAM)
+		return;
+	int bucket = 0;
+	int buckets = bucket_count(&families[id]);
+	while (bucket < buckets && !(value <= families[id].buckets[bucket]))
+		bucket++;
+
+	(void)pthread_mutex_lock(&metrics->lock);
+	struct histogram *histogram = &metrics->tables[id].histogram;
+	histogram->counts[bucket]++;
+	histogram->sum += value;
+	(void)pthread_mutex_unlock(&metrics->lock);
+}
+
+void metrics_zero(struct metrics *metrics, enum metric id)
+{
+	if (families[id].type != GAUGE)
+		return;
+	(void)pthread_mutex_lock(&metrics->lock);
+	struct table *table = &metrics->tables[id];
+	for (size_t i = 0; i < table->count; i++)
+		table->series[i].value = 0;
+	(void)pthread_mutex_unlock(&metrics->lock);
+}
+
+// The shortest of three precisions that reads back as the same number: 0.1 and not 0.10000000000000001.
+static void format_value(double value, char out[32])
+{
+	for (int digits = 15; digits <= 17; digits++) {
+		(void)snprintf(out, 32, "%.*g", digits, value);
+		double back = strtod(out, NULL);
+		if (memcmp(&back, &value, sizeof(back)) == 0)
+			return;
+	}
+}
+
+static int render_value(struct buf *out, const char *name, const char *labels, double value, struct error *err)
+{
+	char text[32];
+	format_value(value, text);
+	return buf_addf(out, err, "%s%s %s\n", name, labels, text);
+}
+
+static int render_head(struct buf *out, const char *name, enum metric_type type, const char *help, struct error *err)
+{
+	return buf_addf(out, err, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type_text[type]);
+}
+
+static int render_histogram(struct buf *out, const struct family *family, const struct histogram *histogram, struct error *err)
+{
+	uint64_t cumulative = 0;
+	int buckets = bucket_count(family);
+	for (int i = 0; i <= buckets; i++) {
+		char bound[32] = "+Inf";
+		if (i < buckets)
+			format_value(family->buckets[i], bound);
+		cumulative += histogram->counts[i];
+		if (buf_addf(out, err, "%s_bucket{le=\"%s\"} %ju\n", family->name, bound, (uintmax_t)cumulative) < 0)
+			return -1;
+	}
+	char sum[32];
+	format_value(histogram->sum, sum);
+	return buf_addf(out, err, "%s_sum %s\n%s_count %ju\n", family->name, sum, family->name, (uintmax_t)cumulative);
+}
+
+static int render_family(struct buf *out, const struct family *family, const struct table *table, struct error *err)
+{
+	if (render_head(out, family->name, family->type, family->help, err) < 0)
+		return -1;
+	if (family->type == HISTOGRAM)
+		return render_histogram(out, family, &table->histogram, err);
+	for (size_t i = 0; i < table->count; i++)
+		if (render_value(out, family->name, table->series[i].labels, table->series[i].value, err) < 0)
+			return -1;
+	return 0;
+}
+
+// The names and texts that every Prometheus client library uses, so that stock dashboards work. Without /proc they are left out.
+static int render_process(struct buf *out, struct error *err)
+{
+	struct process_stats stats;
+	struct error ignored;
+	if (process_stats_read(&stats, &ignored) < 0)
+		return 0;
+
+	const struct {
+		const char *name;
+		enum metric_type type;
+		const char *help;
+		double value;
+	} rows[] = {
+		{"process_cpu_seconds_total", COUNTER, "Total user and system CPU time spent in seconds.", stats.cpu_seconds},
+		{"process_resident_memory_bytes", GAUGE, "Resident memory size in bytes.", (double)stats.resident_bytes},
+		{"process_virtual_memory_bytes", GAUGE, "Virtual memory size in bytes.", (double)stats.virtual_bytes},
+		{"process_open_fds", GAUGE, "Number of open file descriptors.", (double)stats.open_fds},
+		{"process_max_fds", GAUGE, "Maximum number of open file descriptors.", (double)stats.max_fds},
+		{"process_start_time_seconds", GAUGE, "Start time of the process since unix epoch in seconds.",
+			stats.start_time_seconds},
+		{"process_threads", GAUGE, "Number of threads of the process.", (double)stats.threads},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (render_head(out, rows[i].name, rows[i].type, rows[i].help, err) < 0 ||
+			render_value(out, rows[i].name, "", rows[i].value, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int render_all(struct metrics *metrics, struct buf *out, struct error *err)
+{
+	for (int id = 0; id < METRIC_COUNT; id++)
+		if (render_family(out, &families[id], &metrics->tables[id], err) < 0)
+			return -1;
+	return 0;
+}
+
+int metrics_render(struct metrics *metrics, struct buf *out, struct error *err)
+{
+	(void)pthread_mutex_lock(&metrics->lock);
+	int rc = render_all(metrics, out, err);
+	(void)pthread_mutex_unlock(&metrics->lock);
+	return rc < 0 ? -1 : render_process(out, err);
+}

@@ -1,0 +1,38 @@
+// What the parts of the running operator share: clients, settings, counters, and the little that it remembers between passes.
+//
+// Made by main, borrowed by all others. What the cluster does not hold (back-off of errors, the brake, results of checks) is lost with
+// the process, and may be: it only delays.
+#ifndef RECONCILER_OPERATOR_H
+#define RECONCILER_OPERATOR_H
+
+#include "base/settings.h"
+#include "canopy/client.h"
+#include "k8s/client.h"
+#include "reconciler/brake.h"
+#include "reconciler/checks.h"
+#include "reconciler/events.h"
+#include "reconciler/memo.h"
+#include "reconciler/metrics.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct operator
+{
+	const struct settings *settings;
+	const char *s3_ca_pem; // content of settings->s3_ca_file; NULL without one
+	struct k8s_client *k8s;
+	struct canopy_client *canopy; // NULL with WORKLIST_FILE
+	struct metrics *metrics;
+	struct checks *checks;
+	struct events *events;
+	struct memos *memos;
+	struct brake brake;
+	struct worklist *worklist; // the last one that could be read; owned; NULL before the first
+	bool is_registered;	   // the intents, with canopy
+	atomic_bool stopping;	   // SIGTERM: no new step begins
+	atomic_bool cancelling;	   // the grace for requests in flight is over
+	atomic_llong beat_mono_ms; // the main loop was here
+	atomic_bool is_synced;	   // a pass has gone through: ready
+};
+
+#endif

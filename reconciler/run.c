@@ -1,0 +1,229 @@
+#include "reconciler/run.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "reconciler/tick.h"
+#include "reconciler/web.h"
+#include "reconciler/wiring.h"
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define LEAST_PAUSE_MS 1000 // design.md: at most one pass a second
+#define INTERVAL_JITTER_PERCENT 20
+#define REGISTER_FIRST_WAIT_MS 1000
+#define REGISTER_LONGEST_WAIT_MS 60000
+#define DRAIN_MS 10000	  // after SIGTERM, for requests in flight
+#define DEAD_MS (5 * 60000) // no step finished for so long: the loop hangs (calls time out after 30 s and are tried 4 times)
+
+struct loop {
+	struct operator *op;
+	int wake_fd;   // eventfd: a check is done, or it is time to stop
+	int signal_fd; // signalfd: SIGTERM, SIGINT
+	pthread_t signal_thread;
+	bool has_signal_thread;
+	int quit_fd; // eventfd: the signal thread shall end
+};
+
+static void ring(int fd)
+{
+	uint64_t one = 1;
+	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+static void wake(void *arg)
+{
+	ring(((struct loop *)arg)->wake_fd);
+}
+
+// Sleep until the time is over or somebody rings; rings that came before count.
+static void pause_for(struct loop *loop, int64_t ms)
+{
+	struct pollfd fd = {.fd = loop->wake_fd, .events = POLLIN};
+	int64_t until = clock_mono_ms() + ms;
+	for (int64_t left = ms; left > 0 && !atomic_load(&loop->op->stopping); left = until - clock_mono_ms()) {
+		// The heartbeat goes on while there is nothing to do.
+		int n = poll(&fd, 1, left > 10000 ? 10000 : (int)left);
+		atomic_store(&loop->op->beat_mono_ms, clock_mono_ms());
+		if (n > 0) {
+			uint64_t rings;
+			(void)(read(loop->wake_fd, &rings, sizeof(rings)) < 0);
+			return;
+		}
+	}
+}
+
+// First SIGTERM: no new step, requests in flight have DRAIN_MS. Second: leave at once.
+static void *wait_for_signals(void *arg)
+{
+	struct loop *loop = arg;
+	struct pollfd fds[] = {{.fd = loop->signal_fd, .events = POLLIN}, {.fd = loop->quit_fd, .events = POLLIN}};
+	int64_t cancel_at_ms = INT64_MAX;
+
+	for (;;) {
+		int64_t left = cancel_at_ms == INT64_MAX ? -1 : cancel_at_ms - clock_mono_ms();
+		int n = poll(fds, 2, cancel_at_ms == INT64_MAX ? -1 : left < 0 ? 0 : (int)left);
+		if (n > 0 && (fds[1].revents & POLLIN) != 0)
+			return NULL;
+		if (n > 0 && (fds[0].revents & POLLIN) != 0) {
+			struct signalfd_siginfo info;
+			(void)(read(loop->signal_fd, &info, sizeof(info)) < 0);
+			if (atomic_exchange(&loop->op->stopping, true))
+				_exit(1);
+			log_info("stopping", LOG_INT("signal", info.ssi_signo));
+			cancel_at_ms = clock_mono_ms() + DRAIN_MS;
+			wake(loop);
+		} else if (n == 0) {
+			atomic_store(&loop->op->cancelling, true);
+			cancel_at_ms = INT64_MAX;
+		}
+	}
+}
+
+static int block_signals(int *signal_fd, struct error *err)
+{
+	sigset_t set;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	int rc = pthread_sigmask(SIG_BLOCK, &set, NULL);
+	if (rc != 0)
+		return error_set_errno(err, rc, "block signals");
+	// A peer that goes away is an error of that write, never the end of the program.
+	(void)signal(SIGPIPE, SIG_IGN);
+	*signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
+	return *signal_fd < 0 ? error_set_errno(err, errno, "signalfd") : 0;
+}
+
+static int loop_open(struct loop *loop, struct error *err)
+{
+	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	loop->quit_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loop->wake_fd < 0 || loop->quit_fd < 0)
+		return error_set_errno(err, errno, "eventfd");
+	int rc = pthread_create(&loop->signal_thread, NULL, wait_for_signals, loop);
+	if (rc != 0)
+		return error_set_errno(err, rc, "start the signal thread");
+	loop->has_signal_thread = true;
+	return 0;
+}
+
+// The signal thread looks at the operator: it ends before the operator goes.
+static void loop_end_signals(struct loop *loop)
+{
+	if (!loop->has_signal_thread)
+		return;
+	ring(loop->quit_fd);
+	(void)pthread_join(loop->signal_thread, NULL);
+}
+
+static void loop_close(const struct loop *loop)
+{
+	const int fds[] = {loop->wake_fd, loop->quit_fd, loop->signal_fd};
+	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
+	}
+}
+
+static bool is_live(void *arg, char *why, size_t why_size)
+{
+	const struct operator *op = arg;
+	int64_t silent_ms = clock_mono_ms() - atomic_load(&op->beat_mono_ms);
+	if (silent_ms > DEAD_MS)
+		(void)snprintf(why, why_size, "the main loop has not moved for %lld s", (long long)(silent_ms / 1000));
+	return silent_ms <= DEAD_MS;
+}
+
+static bool is_ready(void *arg, char *why, size_t why_size)
+{
+	const struct operator *op = arg;
+	bool synced = atomic_load(&op->is_synced);
+	if (!synced)
+		(void)snprintf(why, why_size, "no pass has gone through yet: see the log");
+	return synced && !atomic_load(&op->stopping);
+}
+
+// canopy drops entries whose intent is not advertised: nothing is asked for before this has worked.
+static void register_intents(struct loop *loop)
+{
+	int64_t wait_ms = REGISTER_FIRST_WAIT_MS;
+	while (loop->op->canopy != NULL && !loop->op->is_registered && !atomic_load(&loop->op->stopping)) {
+		struct error err = {0};
+		if (canopy_register(loop->op->canopy, loop->op->settings, &err) == 0) {
+			loop->op->is_registered = true;
+			log_info("intents registered", LOG_STR("canopy", loop->op->settings->canopy_base_url));
+			return;
+		}
+		int64_t pause_ms = random_jitter(wait_ms, INTERVAL_JITTER_PERCENT);
+		log_warn("intents not registered", LOG_INT("next_try_ms", pause_ms), LOG_ERR(&err));
+		pause_for(loop, err.retry_after_ms > pause_ms ? err.retry_after_ms : pause_ms);
+		wait_ms = wait_ms * 2 > REGISTER_LONGEST_WAIT_MS ? REGISTER_LONGEST_WAIT_MS : wait_ms * 2;
+	}
+}
+
+static void run_passes(struct loop *loop, struct workers *workers)
+{
+	struct operator *op = loop->op;
+	while (!atomic_load(&op->stopping)) {
+		struct error err = {0};
+		bool soon = false;
+		atomic_store(&op->beat_mono_ms, clock_mono_ms());
+		if (tick(op, workers, &soon, &err) == 0)
+			atomic_store(&op->is_synced, true);
+		else if (!atomic_load(&op->stopping))
+			log_warn("pass not completed", LOG_STR("kind", error_kind_text(err.kind)), LOG_ERR(&err));
+		int64_t interval_ms = random_jitter(op->settings->reconcile_interval_ms, INTERVAL_JITTER_PERCENT);
+		pause_for(loop, soon || interval_ms < LEAST_PAUSE_MS ? LEAST_PAUSE_MS : interval_ms);
+	}
+}
+
+static int run_operator(struct loop *loop, struct wiring *wiring, struct error *err)
+{
+	AUTO(workers) struct workers *workers = NULL;
+	AUTO(web) struct web *web = NULL;
+	const struct web_probes probes = {.is_live = is_live, .is_ready = is_ready, .arg = loop->op};
+
+	atomic_store(&loop->op->beat_mono_ms, clock_mono_ms());
+	metrics_set(loop->op->metrics, METRIC_BUILD_INFO, UNDERSTORY_VERSION, NULL, NULL, 1);
+	wiring_on_check_done(wiring, wake, loop);
+	if (workers_new(&workers, err) < 0 || web_start(loop->op->settings->metrics_addr, loop->op->metrics, &probes, &web, err) < 0)
+		return -1;
+	log_info("understory started", LOG_STR("version", UNDERSTORY_VERSION), LOG_INT("metrics_port", web_port(web)),
+		LOG_INT("interval_ms", loop->op->settings->reconcile_interval_ms));
+	register_intents(loop);
+	run_passes(loop, workers);
+	return 0;
+}
+
+int run(const struct settings *settings, struct error *err)
+{
+	AUTO(wiring) struct wiring *wiring = NULL;
+	struct loop loop = {.wake_fd = -1, .signal_fd = -1, .quit_fd = -1};
+
+	// Before any thread, so that every thread inherits it.
+	if (block_signals(&loop.signal_fd, err) < 0)
+		return -1;
+	int rc = wiring_open(settings, WIRING_ALL, &wiring, err);
+	if (rc == 0) {
+		loop.op = wiring_operator(wiring);
+		rc = loop_open(&loop, err);
+	}
+	if (rc == 0)
+		rc = run_operator(&loop, wiring, err);
+	loop_end_signals(&loop);
+	// The checks ring the loop: they end, with all else, before its descriptors are closed.
+	wiring_close(TAKE_PTR(wiring));
+	loop_close(&loop);
+	if (rc == 0)
+		log_info("stopped", LOG_NONE);
+	return rc;
+}

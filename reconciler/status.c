@@ -1,0 +1,77 @@
+#include "reconciler/status.h"
+
+#include "base/quantity.h"
+#include "reconciler/cluster.h"
+#include "reconciler/wiring.h"
+#include <stdio.h>
+#include <string.h>
+
+// Owed while the annotation is there; landed when the last round's report has.
+static const char *report_text(const struct replica *r)
+{
+	if (r->report != NULL)
+		return "owed";
+	if (r->round[0] != '\0' && strcmp(r->round, r->reported_round) == 0)
+		return "landed";
+	return "none";
+}
+
+static const char *or_null(const char *text)
+{
+	return text[0] == '\0' ? NULL : text;
+}
+
+static void size_text(int64_t bytes, char out[32])
+{
+	(void)snprintf(out, 32, bytes >= INT64_C(10) << 30 ? "%lld GiB" : "%lld MiB",
+		(long long)(bytes >= INT64_C(10) << 30 ? bytes >> 30 : bytes >> 20));
+}
+
+static int add_row(json_t *rows, const struct replica *r, const struct cluster *cluster, struct error *err)
+{
+	json_t *row = json_object();
+	char size[32] = "";
+	if (row == NULL || json_array_append_new(rows, row) < 0)
+		return error_no_memory(err, "status");
+	const struct scene scene = cluster_scene(cluster, r->namespace);
+	const struct deployment_view *serving = scene_deployment(&scene, r->active_round);
+	if (serving != NULL && serving->restored_bytes >= 0) {
+		size_text(serving->restored_bytes, size);
+		if (json_object_set_new(row, "bytes", json_integer(serving->restored_bytes)) < 0)
+			return error_no_memory(err, "status");
+	}
+	const struct {
+		const char *key, *value;
+	} members[] = {{"namespace", r->namespace}, {"intent", r->intent}, {"type", r->type}, {"state", replica_state_text[r->state]},
+		{"snapshot_id", r->last_restored_snapshot_id}, {"desired_snapshot_id", r->desired_snapshot_id},
+		{"round", or_null(r->round)}, {"active_round", or_null(r->active_round)}, {"run_id", or_null(r->run_id)},
+		{"postgres_version", r->postgres_version}, {"size", or_null(size)}, {"report", report_text(r)},
+		{"report_error", r->report_error}, {"last_error", r->last_error}, {"replica_id", or_null(r->replica_id)},
+		{"server_id", or_null(r->server_id)}, {"group_id", or_null(r->group_id)}};
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		if (output_set(row, members[i].key, members[i].value, err) < 0)
+			return -1;
+	}
+	if (json_object_set_new(row, "failures", json_integer(r->failures)) < 0 ||
+		json_object_set_new(row, "attempt", json_integer(r->attempt)) < 0)
+		return error_no_memory(err, "status");
+	return 0;
+}
+
+int status(const struct settings *settings, enum output_format format, struct error *err)
+{
+	static const struct output_column columns[] = {{"NAMESPACE", "namespace", 0}, {"INTENT", "intent", 0}, {"STATE", "state", 0},
+		{"SNAPSHOT", "snapshot_id", 12}, {"POSTGRES", "postgres_version", 12}, {"SIZE", "size", 0}, {"REPORT", "report", 0},
+		{"LAST ERROR", "last_error", 100}};
+	AUTO(wiring) struct wiring *wiring = NULL;
+	AUTO(cluster) struct cluster *cluster = NULL;
+	AUTO(json) json_t *rows = json_array();
+
+	if (wiring_open(settings, WIRING_CLUSTER, &wiring, err) < 0 || cluster_load(wiring_operator(wiring)->k8s, &cluster, err) < 0)
+		return -1;
+	for (size_t i = 0; i < cluster->replica_count; i++) {
+		if (add_row(rows, &cluster->replicas[i], cluster, err) < 0)
+			return -1;
+	}
+	return output_rows(rows, columns, sizeof(columns) / sizeof(columns[0]), format, err);
+}

@@ -1,0 +1,280 @@
+#include "reconciler/web.h"
+
+#include "base/clock.h"
+#include "reconciler/listen.h"
+#include <errno.h>
+#include <microhttpd.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+// A scraper, a kubelet and a few people are expected; 16 from one address leave room for the others whatever that one does.
+#define CONNECTIONS_MAX 64
+#define CONNECTIONS_PER_IP_MAX 16
+
+// Request line, headers and answer headers of one connection. A longer request gets 431 or 414 from libmicrohttpd.
+#define CONNECTION_BYTES_MAX ((size_t)16 << 10)
+
+#define PAGE_MAX ((size_t)4 << 20)
+#define WHY_SIZE 512
+
+struct connection {
+	int fd; // libmicrohttpd's
+	int64_t cut_at_mono_ms;
+	struct connection *next, **slot;
+};
+
+// The daemon is run by our thread alone, so that its callbacks and the list of connections need no lock.
+struct web {
+	struct MHD_Daemon *daemon;
+	struct metrics *metrics;
+	struct web_probes probes;
+	int port;
+	int stop_fd; // eventfd
+	pthread_t thread;
+	atomic_llong limit_ms;
+	struct connection *connections;
+};
+
+static void noticed_connection(void *arg, struct MHD_Connection *made, void **context, enum MHD_ConnectionNotificationCode code)
+{
+	struct web *web = arg;
+	struct connection *connection = *context;
+
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		if (connection == NULL)
+			return;
+		*connection->slot = connection->next;
+		if (connection->next != NULL)
+			connection->next->slot = connection->slot;
+		free(connection);
+		*context = NULL;
+		return;
+	}
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(made, MHD_CONNECTION_INFO_CONNECTION_FD);
+	connection = malloc(sizeof(*connection));
+	if (info == NULL || connection == NULL) {
+		free(connection);
+		return;
+	}
+	*connection = (struct connection){.fd = info->connect_fd,
+		.cut_at_mono_ms = clock_mono_ms() + atomic_load(&web->limit_ms),
+		.next = web->connections,
+		.slot = &web->connections};
+	if (connection->next != NULL)
+		connection->next->slot = &connection->next;
+	web->connections = connection;
+	*context = connection;
+}
+
+static void finished_request(void *arg, struct MHD_Connection *made, void **request, enum MHD_RequestTerminationCode code)
+{
+	struct web *web = arg;
+	(void)request;
+	(void)code;
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(made, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	if (info == NULL || info->socket_context == NULL)
+		return;
+	struct connection *connection = info->socket_context;
+	connection->cut_at_mono_ms = clock_mono_ms() + atomic_load(&web->limit_ms);
+}
+
+// libmicrohttpd's own time-out starts again with every byte. It sees the end of a socket that we shut and closes it.
+static int64_t cut_slow_connections(struct web *web, int64_t now_mono_ms)
+{
+	int64_t next_mono_ms = INT64_MAX;
+	for (struct connection *c = web->connections; c != NULL; c = c->next) {
+		if (c->cut_at_mono_ms <= now_mono_ms) {
+			(void)shutdown(c->fd, SHUT_RDWR);
+			c->cut_at_mono_ms = INT64_MAX;
+		}
+		if (c->cut_at_mono_ms < next_mono_ms)
+			next_mono_ms = c->cut_at_mono_ms;
+	}
+	return next_mono_ms;
+}
+
+static enum MHD_Result send_text(struct MHD_Connection *to, unsigned int status, const char *type, char *body, size_t len)
+{
+	struct MHD_Response *response = MHD_create_response_from_buffer(len, body, MHD_RESPMEM_MUST_FREE);
+	if (response == NULL) {
+		free(body);
+		return MHD_NO;
+	}
+	enum MHD_Result rc = MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	if (rc == MHD_YES)
+		rc = MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (rc == MHD_YES && status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		rc = MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
+	if (rc == MHD_YES)
+		rc = MHD_queue_response(to, status, response);
+	MHD_destroy_response(response);
+	return rc;
+}
+
+static enum MHD_Result send_words(struct MHD_Connection *to, unsigned int status, const char *words)
+{
+	char *body = strdup(words);
+	return body == NULL ? MHD_NO : send_text(to, status, "text/plain; charset=utf-8", body, strlen(body));
+}
+
+static enum MHD_Result send_metrics(struct web *web, struct MHD_Connection *to)
+{
+	struct error err = {0};
+	AUTO(buf) struct buf page;
+	buf_init(&page, PAGE_MAX);
+	if (metrics_render(web->metrics, &page, &err) < 0)
+		return send_words(to, MHD_HTTP_INTERNAL_SERVER_ERROR, "the metrics cannot be written\n");
+	size_t len = page.len;
+	return send_text(to, MHD_HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", TAKE_PTR(page.data), len);
+}
+
+// As Kubernetes' own components answer: "ok", or with ?verbose a line per check; a failure says why in both.
+static enum MHD_Result send_probe(
+	struct web *web, struct MHD_Connection *to, const char *name, bool (*probe)(void *arg, char *why, size_t why_size))
+{
+	char why[WHY_SIZE] = "";
+	char text[WHY_SIZE + 128];
+	bool is_verbose =
+		MHD_lookup_connection_value_n(to, MHD_GET_ARGUMENT_KIND, "verbose", strlen("verbose"), NULL, NULL) == MHD_YES;
+
+	bool passed = probe(web->probes.arg, why, sizeof(why));
+	if (passed && !is_verbose)
+		return send_words(to, MHD_HTTP_OK, "ok\n");
+	if (passed)
+		(void)snprintf(text, sizeof(text), "[+]%s ok\n%s check passed\n", name, name);
+	else
+		(void)snprintf(text, sizeof(text), "[-]%s failed: %s\n%s check failed\n", name, why, name);
+	return send_words(to, passed ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, text);
+}
+
+static enum MHD_Result route(struct web *web, struct MHD_Connection *to, const char *path)
+{
+	if (strcmp(path, "/metrics") == 0)
+		return send_metrics(web, to);
+	if (strcmp(path, "/livez") == 0 || strcmp(path, "/healthz") == 0)
+		return send_probe(web, to, path + 1, web->probes.is_live);
+	if (strcmp(path, "/readyz") == 0)
+		return send_probe(web, to, path + 1, web->probes.is_ready);
+	return send_words(to, MHD_HTTP_NOT_FOUND, "not found; there is /metrics, /livez and /readyz\n");
+}
+
+// Called once with the headers, then with each piece of a body, then once more. No body is wanted: another method is answered
+// before its body is read, and a GET with a body is cut off at the first piece.
+static enum MHD_Result answer(void *arg, struct MHD_Connection *to, const char *path, const char *method, const char *version,
+	const char *body, size_t *body_len, void **request)
+{
+	static char seen;
+	(void)version;
+	(void)body;
+
+	if (*request == NULL) {
+		*request = &seen;
+		if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0)
+			return send_words(to, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET and HEAD are allowed here\n");
+		return MHD_YES;
+	}
+	return *body_len > 0 ? MHD_NO : route(arg, to, path);
+}
+
+static int poll_timeout_ms(struct web *web, int64_t now_mono_ms, int64_t next_mono_ms)
+{
+	unsigned long long wanted_ms;
+	int64_t wait_ms = next_mono_ms == INT64_MAX ? INT32_MAX : next_mono_ms - now_mono_ms;
+	if (MHD_get_timeout(web->daemon, &wanted_ms) == MHD_YES && wanted_ms < (unsigned long long)wait_ms)
+		wait_ms = (int64_t)wanted_ms;
+	return next_mono_ms == INT64_MAX && wait_ms == INT32_MAX ? -1 : (int)wait_ms;
+}
+
+static void *serve(void *arg)
+{
+	struct web *web = arg;
+	const union MHD_DaemonInfo *info = MHD_get_daemon_info(web->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	struct pollfd waits[] = {{.fd = info->epoll_fd, .events = POLLIN}, {.fd = web->stop_fd, .events = POLLIN}};
+
+	while (waits[1].revents == 0) {
+		(void)MHD_run(web->daemon);
+		int64_t now_mono_ms = clock_mono_ms();
+		int64_t next_mono_ms = cut_slow_connections(web, now_mono_ms);
+		(void)poll(waits, 2, poll_timeout_ms(web, now_mono_ms, next_mono_ms));
+	}
+	return NULL;
+}
+
+// Signals are the main thread's business.
+static int start_thread(struct web *web, struct error *err)
+{
+	sigset_t all, before;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	int rc = pthread_create(&web->thread, NULL, serve, web);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (rc != 0)
+		return error_set_errno(err, rc, "start the thread of the web listener");
+	(void)pthread_setname_np(web->thread, "web");
+	return 0;
+}
+
+static void web_release(struct web *web)
+{
+	if (web->daemon != NULL)
+		MHD_stop_daemon(web->daemon);
+	if (web->stop_fd >= 0)
+		(void)close(web->stop_fd);
+	free(web);
+}
+
+DEFINE_AUTO(struct web, web_release, web_release)
+
+int web_start(const char *addr, struct metrics *metrics, const struct web_probes *probes, struct web **out, struct error *err)
+{
+	AUTO(web_release) struct web *web = malloc(sizeof(*web));
+	if (web == NULL)
+		return error_no_memory(err, "web listener");
+	*web = (struct web){.metrics = metrics, .probes = *probes, .stop_fd = -1, .limit_ms = WEB_REQUEST_LIMIT_MS};
+	web->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (web->stop_fd < 0)
+		return error_set_errno(err, errno, "make an eventfd");
+
+	AUTO_CLOSE int fd = -1;
+	if (listen_open(addr, &fd, &web->port, err) < 0)
+		return -1;
+	web->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, answer, web, MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+		(unsigned int)CONNECTIONS_PER_IP_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES_MAX,
+		MHD_OPTION_NOTIFY_CONNECTION, noticed_connection, web, MHD_OPTION_NOTIFY_COMPLETED, finished_request, web,
+		MHD_OPTION_END);
+	// From here on the socket is libmicrohttpd's. Whether it closed it when it could not start is not said anywhere, so it is
+	// left alone.
+	(void)take_fd(&fd);
+	if (web->daemon == NULL)
+		return error_set(err, ERROR_INTERNAL, "libmicrohttpd does not start on %s", addr);
+	if (start_thread(web, err) < 0)
+		return -1;
+	*out = TAKE_PTR(web);
+	return 0;
+}
+
+int web_port(const struct web *web)
+{
+	return web->port;
+}
+
+void web_limit_requests(struct web *web, int64_t limit_ms)
+{
+	atomic_store(&web->limit_ms, limit_ms);
+}
+
+void web_stop(struct web *web)
+{
+	if (web == NULL)
+		return;
+	(void)eventfd_write(web->stop_fd, 1);
+	(void)pthread_join(web->thread, NULL);
+	web_release(web);
+}

@@ -1,0 +1,40 @@
+// The plain, read-only listener on METRICS_ADDR: /metrics, /livez (also as /healthz), /readyz, both with ?verbose. Knows no
+// secret.
+//
+// libmicrohttpd on one thread of its own, with limits on connections, sizes and time. Liveness depends on the main loop's
+// heartbeat alone, never on canopy or the API server; readiness may.
+#ifndef RECONCILER_WEB_H
+#define RECONCILER_WEB_H
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "reconciler/metrics.h"
+#include <stddef.h>
+
+// Answers for the probes; called from the listener's thread. why is filled when the answer is no.
+struct web_probes {
+	bool (*is_live)(void *arg, char *why, size_t why_size);
+	bool (*is_ready)(void *arg, char *why, size_t why_size);
+	void *arg;
+};
+
+struct web;
+
+// From a connection's start, or from its last answer, to the end of the next answer. An idle or a slow client is cut off after
+// that, so that clients that send or read a byte now and then cannot hold all the connections.
+#define WEB_REQUEST_LIMIT_MS 15000
+
+// addr as in METRICS_ADDR, in the forms of reconciler/listen.h, whose errors it passes on. Port 0 takes a free one. metrics and
+// probes->arg outlive it.
+MUST_CHECK int web_start(
+	const char *addr, struct metrics *metrics, const struct web_probes *probes, struct web **out, struct error *err);
+int web_port(const struct web *web);
+
+// Another limit than WEB_REQUEST_LIMIT_MS, for connections that are opened from now on. Any thread.
+void web_limit_requests(struct web *web, int64_t limit_ms);
+
+// Closes all connections, whatever they are doing, and returns at once.
+void web_stop(struct web *web);
+DEFINE_AUTO(struct web, web, web_stop)
+
+#endif

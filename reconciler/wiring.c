@@ -1,0 +1,185 @@
+#include "reconciler/wiring.h"
+
+#include "base/encode.h"
+#include "base/file.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PEM_MAX ((size_t)1 << 20)
+
+struct wiring {
+	struct operator op;
+	struct k8s_config *config;
+	char *s3_ca_pem;
+	void (*on_done)(void *arg);
+	void *on_done_arg;
+};
+
+static const char *read_env(const char *name)
+{
+	return getenv(name);
+}
+
+static void count_kube_request(void *arg, const char *verb, const char *resource, int status)
+{
+	char code[16];
+	(void)snprintf(code, sizeof(code), "%d", status);
+	metrics_add(arg, METRIC_KUBE_REQUESTS_TOTAL, verb, resource, code, 1);
+}
+
+static void count_canopy_request(void *arg, const char *endpoint, int status)
+{
+	char code[16];
+	(void)snprintf(code, sizeof(code), "%d", status);
+	metrics_add(arg, METRIC_CANOPY_REQUESTS_TOTAL, endpoint, code, NULL, 1);
+}
+
+static int read_pem(const char *path, char **out, struct error *err)
+{
+	size_t len = 0;
+	return path == NULL ? 0 : file_read(path, PEM_MAX, out, &len, err);
+}
+
+// The device certificate: two files, or the Secret of type kubernetes.io/tls that the settings name.
+struct device_cert {
+	char *cert_pem;
+	struct secret key_pem;
+};
+
+static int decode_key(const json_t *data, const char *key, char **out, struct error *err)
+{
+	const char *encoded = NULL;
+	size_t len = 0;
+	if (json_need_str(data, key, &encoded, err) < 0 || encode_unbase64(encoded, out, &len, err) < 0)
+		return error_wrap(err, "key %s", key);
+	return 0;
+}
+
+static int device_cert_from_secret(struct operator *op, struct device_cert *out, struct error *err)
+{
+	AUTO(json) json_t *secret = NULL;
+	AUTO_FREE char *key = NULL;
+	const char *name = op->settings->canopy_device_cert_secret;
+	if (k8s_get(op->k8s, &K8S_SECRET, op->settings->operator_namespace, name, &secret, err) < 0)
+		return -1;
+	const json_t *data = json_object_get(secret, "data");
+	if (decode_key(data, "tls.crt", &out->cert_pem, err) < 0 || decode_key(data, "tls.key", &key, err) < 0)
+		return error_wrap(err, "secret %s/%s", op->settings->operator_namespace, name);
+	int rc = secret_set(&out->key_pem, key, err);
+	secret_wipe(key, strlen(key));
+	return rc;
+}
+
+static int device_cert_read(struct operator *op, struct device_cert *out, struct error *err)
+{
+	AUTO_FREE char *key = NULL;
+	if (op->settings->canopy_device_cert_secret != NULL)
+		return device_cert_from_secret(op, out, err);
+	if (read_pem(op->settings->canopy_device_cert_file, &out->cert_pem, err) < 0 ||
+		read_pem(op->settings->canopy_device_key_file, &key, err) < 0)
+		return -1;
+	int rc = secret_set(&out->key_pem, key, err);
+	if (key != NULL)
+		secret_wipe(key, strlen(key));
+	return rc;
+}
+
+static int connect_canopy(struct operator *op, struct error *err)
+{
+	AUTO_FREE char *ca_pem = NULL;
+	AUTO(http_client) struct http_client *http = NULL;
+	struct device_cert cert = {0};
+	int rc = -1;
+
+	if (op->settings->canopy_base_url == NULL)
+		return 0; // WORKLIST_FILE
+	if (device_cert_read(op, &cert, err) == 0 && read_pem(op->settings->canopy_ca_file, &ca_pem, err) == 0) {
+		const struct http_options options = {.user_agent = "understory/" UNDERSTORY_VERSION,
+			.ca_pem = ca_pem,
+			.client_cert_pem = cert.cert_pem,
+			.client_key_pem = cert.key_pem.bytes == NULL ? NULL : &cert.key_pem,
+			.proxy = op->settings->canopy_socks5_proxy,
+			.cancel = &op->cancelling};
+		rc = http_client_new(&options, &http, err);
+	}
+	free(cert.cert_pem);
+	secret_fini(&cert.key_pem);
+	if (rc < 0 || canopy_client_new(op->settings->canopy_base_url, http, &op->canopy, err) < 0)
+		return error_wrap(err, "canopy");
+	http = NULL; // the canopy client's now
+	canopy_observe(op->canopy, count_canopy_request, op->metrics);
+	return 0;
+}
+
+static int connect_cluster(struct wiring *w, struct error *err)
+{
+	if (k8s_config_load(read_env, &w->config, err) < 0 ||
+		k8s_client_new(w->config, &w->op.cancelling, &w->op.k8s, err) < 0)
+		return error_wrap(err, "kubernetes");
+	k8s_observe(w->op.k8s, count_kube_request, w->op.metrics);
+	return 0;
+}
+
+static void check_done(void *arg)
+{
+	struct wiring *w = arg;
+	if (w->on_done != NULL)
+		w->on_done(w->on_done_arg);
+}
+
+static int open_pools(struct wiring *w, struct error *err)
+{
+	char instance[128] = "understory";
+	(void)gethostname(instance, sizeof(instance) - 1); // a pod's host name is the pod's name
+	if (events_new(w->op.k8s, instance, &w->op.events, err) < 0)
+		return -1;
+	return checks_new(w->op.settings->max_concurrent_checks, check_done, w, &w->op.checks, err);
+}
+
+int wiring_open(const struct settings *settings, enum wiring_need need, struct wiring **out, struct error *err)
+{
+	AUTO(wiring) struct wiring *w = calloc(1, sizeof(*w));
+	if (w == NULL)
+		return error_no_memory(err, "operator");
+	w->op.settings = settings;
+	if (metrics_new(&w->op.metrics, err) < 0 || memos_new(&w->op.memos, err) < 0 || connect_cluster(w, err) < 0)
+		return -1;
+	if (need != WIRING_CLUSTER && connect_canopy(&w->op, err) < 0)
+		return -1;
+	if (read_pem(settings->s3_ca_file, &w->s3_ca_pem, err) < 0)
+		return error_wrap(err, "S3_CA_FILE");
+	w->op.s3_ca_pem = w->s3_ca_pem;
+	if (need == WIRING_ALL && open_pools(w, err) < 0)
+		return -1;
+	*out = TAKE_PTR(w);
+	return 0;
+}
+
+struct operator *wiring_operator(struct wiring *wiring)
+{
+	return &wiring->op;
+}
+
+void wiring_on_check_done(struct wiring *wiring, void (*on_done)(void *arg), void *arg)
+{
+	wiring->on_done_arg = arg;
+	wiring->on_done = on_done;
+}
+
+void wiring_close(struct wiring *wiring)
+{
+	if (wiring == NULL)
+		return;
+	checks_free(wiring->op.checks);
+	events_free(wiring->op.events);
+	canopy_client_free(wiring->op.canopy);
+	k8s_client_free(wiring->op.k8s);
+	k8s_config_free(wiring->config);
+	worklist_free(wiring->op.worklist);
+	memos_free(wiring->op.memos);
+	metrics_free(wiring->op.metrics);
+	free(wiring->s3_ca_pem);
+	free(wiring);
+}

@@ -1,0 +1,26 @@
+// Settings and an entry as the tests of builders/ use them: everything that can be set is set. Plain data without an owner.
+#ifndef TESTS_BUILDERS_SAMPLE_H
+#define TESTS_BUILDERS_SAMPLE_H
+
+#include "builders/objects.h"
+
+#define SAMPLE_SNAPSHOT "8c2b5ef5d1d5a3c2"
+#define SAMPLE_CA "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+struct sample {
+	struct settings settings;
+	struct entry entry;
+	struct build build; // of the two above
+	struct build_round round;
+	struct build_restored restored;
+	struct secret password; // borrowed text: never secret_fini()
+	struct canopy_credentials credentials;
+};
+
+// Fill *s for an intent and an engine ("kopia" or "restic"). s must not move afterwards.
+void sample_init(struct sample *s, enum settings_intent intent, const char *engine);
+
+// All objects of a replica and of one round, with an Event about each kind of thing, as one array.
+MUST_CHECK int sample_objects(const struct sample *s, json_t **out, struct error *err);
+
+#endif

@@ -1,0 +1,603 @@
+#include "base/encode.h"
+#include "builders/objects.h"
+#include "tests/builders/sample.h"
+#include "tests/support/cmocka.h"
+#include <stdio.h>
+#include <string.h>
+
+static void check_str(const char *label, const char *actual, const char *expected)
+{
+	if (actual == NULL || strcmp(actual, expected) != 0)
+		fail_msg("%s: %s, expected %s", label, actual == NULL ? "missing" : actual, expected);
+}
+
+#define assert_str(expected, object, ...) check_str(#__VA_ARGS__, json_find_str(object, __VA_ARGS__), expected)
+
+static void check_json(const char *label, const json_t *actual, const char *expected)
+{
+	struct error err = {0};
+	AUTO(json) json_t *wanted = NULL;
+	assert_ok(json_parse(expected, strlen(expected), &wanted, &err), err);
+	if (!json_equal(actual, wanted)) {
+		AUTO_FREE char *text = json_dumps(actual, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
+		fail_msg("%s: %s, expected %s", label, text == NULL ? "missing" : text, expected);
+	}
+}
+
+// Expectations are written with ' for ".
+static void assert_json(const char *label, const json_t *actual, const char *expected)
+{
+	char text[4096];
+	size_t len = strlen(expected);
+	assert_true(len < sizeof text);
+	for (size_t i = 0; i <= len; i++)
+		text[i] = expected[i] == '\'' ? '"' : expected[i];
+	check_json(label, actual, text);
+}
+
+// A member of an array of objects by its name; NULL when it is not there.
+static const json_t *named(const json_t *list, const char *name)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *own = json_find_str(json_array_get(list, i), "name");
+		if (own != NULL && strcmp(own, name) == 0)
+			return json_array_get(list, i);
+	}
+	return NULL;
+}
+
+static void assert_secret(const json_t *object, const char *key, const char *expected)
+{
+	struct error err = {0};
+	AUTO_FREE char *value = NULL;
+	size_t len = 0;
+	const char *encoded = json_find_str(object, "data", key);
+	if (encoded == NULL)
+		fail_msg("Secret has no %s", key);
+	assert_ok(encode_unbase64(encoded, &value, &len, &err), err);
+	assert_int_equal(len, strlen(expected));
+	check_str(key, value, expected);
+}
+
+static void every_object_says_whose_it_is(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_ANALYTICS, "restic");
+	AUTO(json) json_t *objects = NULL;
+	assert_ok(sample_objects(&s, &objects, &err), err);
+	assert_int_equal(json_array_size(objects), 15);
+	for (size_t i = 0; i < json_array_size(objects); i++) {
+		const json_t *object = json_array_get(objects, i);
+		const json_t *labels = json_find(object, "metadata", "labels");
+		assert_str(LABEL_MANAGED_BY_VALUE, labels, LABEL_MANAGED_BY);
+		if (strcmp(json_find_str(object, "kind"), "Event") == 0)
+			continue;
+		assert_str("6f1c1f6e-0c0e-4b7a-9a55-0d6a4a1f2b01", labels, LABEL_DECLARATION_ID);
+		assert_str("11111111-2222-4333-8444-555555555555", labels, LABEL_GROUP);
+		assert_str("b0a7c0de-1111-4222-8333-444455556666", labels, LABEL_SERVER);
+		assert_str("postgresql-physical", labels, LABEL_TYPE);
+		assert_str("analytics", labels, LABEL_INTENT);
+		assert_str("nauru-prod-21779af8", labels, LABEL_INSTANCE);
+		assert_str("understory", labels, "app.kubernetes.io/managed-by");
+		assert_non_null(json_find_str(labels, "app.kubernetes.io/name"));
+		assert_non_null(json_find_str(labels, LABEL_COMPONENT));
+		bool of_a_round = strstr(json_find_str(object, "metadata", "name"), s.round.key) != NULL;
+		assert_int_equal(of_a_round, json_find(labels, LABEL_ROUND) != NULL);
+	}
+}
+
+static void the_same_input_gives_the_same_objects(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "kopia");
+	AUTO(json) json_t *once = NULL;
+	AUTO(json) json_t *again = NULL;
+	assert_ok(sample_objects(&s, &once, &err), err);
+	assert_ok(sample_objects(&s, &again, &err), err);
+	assert_true(json_equal(once, again));
+}
+
+static void the_namespace_holds_the_desired_state(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	AUTO(json) json_t *object = NULL;
+	assert_ok(build_namespace(&s.build, &object, &err), err);
+	assert_str("nauru-prod-21779af8", object, "metadata", "name");
+	assert_str("restricted", object, "metadata", "labels", "pod-security.kubernetes.io/enforce");
+	assert_str("restricted", object, "metadata", "labels", "pod-security.kubernetes.io/warn");
+	assert_str("restricted", object, "metadata", "labels", "pod-security.kubernetes.io/audit");
+	assert_json("annotations: the type was no label value", json_find(object, "metadata", "annotations"),
+		"{'pgro.bes.au/restore-state':'pending', 'pgro.bes.au/desired-snapshot-id':'" SAMPLE_SNAPSHOT "',"
+		"'pgro.bes.au/desired-snapshot-at':'2026-11-19T22:00:00Z', 'pgro.bes.au/type':'postgresql physical'}");
+}
+
+static void a_namespace_without_a_snapshot_desires_none(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	s.entry.snapshot_id = s.entry.snapshot_at = NULL;
+	AUTO(json) json_t *object = NULL;
+	assert_ok(build_namespace(&s.build, &object, &err), err);
+	assert_json("annotations", json_find(object, "metadata", "annotations"),
+		"{'pgro.bes.au/restore-state':'pending', 'pgro.bes.au/type':'postgresql physical'}");
+}
+
+static void rights_come_by_a_binding_in_the_namespace(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	AUTO(json) json_t *binding = NULL;
+	AUTO(json) json_t *account = NULL;
+	assert_ok(build_role_binding(&s.build, &binding, &err), err);
+	assert_str("understory", binding, "metadata", "name");
+	assert_json("roleRef", json_find(binding, "roleRef"),
+		"{'apiGroup':'rbac.authorization.k8s.io','kind':'ClusterRole','name':'understory-replica'}");
+	assert_json("subjects", json_find(binding, "subjects"),
+		"[{'kind':'ServiceAccount','name':'understory','namespace':'pgro-system'}]");
+	assert_ok(build_service_account(&s.build, &account, &err), err);
+	assert_str("restore", account, "metadata", "name");
+	assert_true(json_is_false(json_find(account, "automountServiceAccountToken")));
+}
+
+static char *copied(char *room, size_t size, const char *text)
+{
+	(void)snprintf(room, size, "%s", text);
+	return room;
+}
+
+#define OPERATOR "[{'namespaceSelector':{'matchLabels':{'kubernetes.io/metadata.name':'pgro-system'}}}]"
+
+static void traffic_is_closed_but_for_what_is_named(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *label;
+		enum settings_intent intent;
+		const char *endpoint, *broker, *egress, *ingress;
+	} rows[] = {
+		{"verify", INTENT_VERIFY, "http://s3.example.org:7480/", NULL, "[{'protocol':'TCP','port':7480}]",
+			"[{'from':" OPERATOR ",'ports':[{'protocol':'TCP','port':5432}]}]"},
+		{"analytics", INTENT_ANALYTICS, NULL, NULL, "[{'protocol':'TCP','port':443}]",
+			"[{'ports':[{'protocol':'TCP','port':5432}]}]"},
+		{"disaster-recovery", INTENT_DISASTER_RECOVERY, "http://[2001:db8::1]", NULL, "[{'protocol':'TCP','port':80}]",
+			"[{'ports':[{'protocol':'TCP','port':5432}]}]"},
+		{"verify, other ports", INTENT_VERIFY, "https://s3:9000", "https://b.example.org:8443",
+			"[{'protocol':'TCP','port':9000}]", "[{'from':" OPERATOR ",'ports':[{'protocol':'TCP','port':5432}]}]"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct error err = {0};
+		struct sample s;
+		char endpoint[64];
+		char broker[64];
+		sample_init(&s, rows[i].intent, "restic");
+		s.settings.s3_endpoint = rows[i].endpoint == NULL ? NULL : copied(endpoint, sizeof endpoint, rows[i].endpoint);
+		s.settings.broker_url = rows[i].broker == NULL ? NULL : copied(broker, sizeof broker, rows[i].broker);
+		AUTO(json) json_t *policies = NULL;
+		assert_ok(build_network_policies(&s.build, &policies, &err), err);
+		assert_int_equal(json_array_size(policies), 3);
+		assert_json(rows[i].label, json_find(json_array_get(policies, 0), "spec"),
+			"{'podSelector':{},'policyTypes':['Ingress','Egress']}");
+
+		const json_t *egress = json_find(json_array_get(policies, 1), "spec", "egress");
+		assert_json(rows[i].label, json_array_get(egress, 0),
+			"{'ports':[{'protocol':'UDP','port':53},{'protocol':'TCP','port':53}]}");
+		assert_json(rows[i].label, json_find(json_array_get(egress, 1), "ports"), rows[i].egress);
+		assert_json(rows[i].label, json_find(json_array_get(egress, 2), "to"), OPERATOR);
+		assert_json(rows[i].label, json_find(json_array_get(json_find(json_array_get(egress, 2), "ports"), 0), "port"),
+			rows[i].broker == NULL ? "9091" : "8443");
+		assert_int_equal(json_array_size(egress), 3);
+
+		const json_t *database = json_find(json_array_get(policies, 2), "spec");
+		assert_json(rows[i].label, json_find(database, "ingress"), rows[i].ingress);
+		assert_json(rows[i].label, json_find(database, "podSelector", "matchLabels"),
+			"{'app.kubernetes.io/instance':'nauru-prod-21779af8','app.kubernetes.io/component':'database'}");
+	}
+}
+
+static void an_endpoint_that_is_no_url_is_refused(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	char endpoint[] = "not a url";
+	sample_init(&s, INTENT_VERIFY, "restic");
+	s.settings.s3_endpoint = endpoint;
+	json_t *policies = NULL;
+	assert_error(
+		build_network_policies(&s.build, &policies, &err), err, ERROR_INVALID, "\"not a url\" is no http or https URL");
+	assert_null(policies);
+}
+
+static void secrets_hold_what_pods_and_people_need(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_ANALYTICS, "restic");
+	AUTO(json) json_t *superuser = NULL;
+	AUTO(json) json_t *analytics = NULL;
+	assert_ok(build_superuser_secret(&s.build, &s.password, &superuser, &err), err);
+	assert_str("postgres-superuser", superuser, "metadata", "name");
+	assert_str("Opaque", superuser, "type");
+	assert_secret(superuser, "username", "postgres");
+	assert_secret(superuser, "password", "p w");
+	assert_int_equal(json_object_size(json_find(superuser, "data")), 2);
+	assert_ok(build_analytics_secret(&s.build, &s.password, &analytics, &err), err);
+	assert_str("analytics-credentials", analytics, "metadata", "name");
+	assert_secret(analytics, "username", "analytics");
+	assert_secret(analytics, "password", "p w");
+	assert_secret(analytics, "host", "postgres.nauru-prod-21779af8.svc");
+	assert_secret(analytics, "port", "5432");
+	assert_secret(analytics, "database", "postgres");
+	assert_int_equal(json_object_size(json_find(analytics, "data")), 5);
+}
+
+static void keys_of_the_store_enter_the_cluster_with_direct_credentials_only(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	AUTO(json) json_t *direct = NULL;
+	AUTO(json) json_t *proxied = NULL;
+	assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &direct, &err), err);
+	assert_str("restore-0a1b2c3d", direct, "metadata", "name");
+	assert_secret(direct, "repositoryPassword", "repository");
+	assert_secret(direct, "accessKeyId", "AKIA");
+	assert_secret(direct, "secretAccessKey", "very/secret");
+	assert_secret(direct, "sessionToken", "token==");
+	assert_secret(direct, "caCertificate", SAMPLE_CA);
+
+	s.settings.credentials = CREDENTIALS_PROXY;
+	s.build.s3_ca_pem = NULL;
+	assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &proxied, &err), err);
+	assert_secret(proxied, "repositoryPassword", "repository");
+	assert_int_equal(json_object_size(json_find(proxied, "data")), 1);
+	json_t *job = NULL;
+	assert_error(build_restore_job(&s.build, &s.round, &job, &err), err, ERROR_INVALID, "CREDENTIALS=direct");
+}
+
+// A pod waits for ever for a key that its Secret lacks.
+static void credentials_without_a_token_have_an_empty_one(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	s.credentials.session_token = (struct secret){0};
+	AUTO(json) json_t *object = NULL;
+	assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &object, &err), err);
+	assert_secret(object, "sessionToken", "");
+}
+
+static void the_volume_has_the_rounds_size(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	AUTO(json) json_t *object = NULL;
+	assert_ok(build_pvc(&s.build, &s.round, &object, &err), err);
+	assert_str("pgdata-0a1b2c3d", object, "metadata", "name");
+	assert_json("spec", json_find(object, "spec"),
+		"{'accessModes':['ReadWriteOnce'],'resources':{'requests':{'storage':'20Gi'}},'storageClassName':'fast'}");
+	s.settings.storage_class = NULL;
+	AUTO(json) json_t *by_default = NULL;
+	assert_ok(build_pvc(&s.build, &s.round, &by_default, &err), err);
+	assert_null(json_find(by_default, "spec", "storageClassName"));
+}
+
+static void the_restore_job_tries_again_only_what_may_pass(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	AUTO(json) json_t *job = NULL;
+	assert_ok(build_restore_job(&s.build, &s.round, &job, &err), err);
+	const json_t *spec = json_find(job, "spec");
+	assert_str("restore-0a1b2c3d", job, "metadata", "name");
+	assert_str("canopy-restore", job, "metadata", "labels", LABEL_JOB_KIND);
+	assert_str("canopy-restore", spec, "template", "metadata", "labels", LABEL_JOB_KIND);
+	assert_int_equal(json_find_int(-1, spec, "backoffLimit"), 3);
+	assert_int_equal(json_find_int(-1, spec, "activeDeadlineSeconds"), 14400);
+	assert_str("Failed", spec, "podReplacementPolicy");
+	assert_null(json_find(spec, "ttlSecondsAfterFinished"));
+	const json_t *rules = json_find(spec, "podFailurePolicy", "rules");
+	assert_json("first rule", json_array_get(rules, 0),
+		"{'action':'Ignore','onPodConditions':[{'type':'DisruptionTarget','status':'True'}]}");
+	assert_str("restore", json_array_get(rules, 1), "onExitCodes", "containerName");
+	assert_str("In", json_array_get(rules, 1), "onExitCodes", "operator");
+	assert_int_equal(json_array_size(rules), 2);
+	const json_t *pod = json_find(spec, "template", "spec");
+	assert_str("Never", pod, "restartPolicy");
+	assert_str("restore", pod, "serviceAccountName");
+	assert_json("nodeSelector", json_find(pod, "nodeSelector"), "{'pool':'replicas'}");
+	assert_json("tolerations", json_find(pod, "tolerations"),
+		"[{'key':'replicas','operator':'Equal','value':'yes','effect':'NoSchedule'},{'key':'spot','operator':'Exists'}]");
+	assert_str("false", spec, "template", "metadata", "annotations", "cluster-autoscaler.kubernetes.io/safe-to-evict");
+}
+
+static void the_restore_container_has_keys_from_its_secret_alone(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *engine, *image, *password;
+	} rows[] = {
+		{"restic", "example.org/restic:0.14", "RESTIC_PASSWORD"},
+		{"kopia", "example.org/kopia:0.17", "KOPIA_PASSWORD"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct error err = {0};
+		struct sample s;
+		sample_init(&s, INTENT_VERIFY, rows[i].engine);
+		AUTO(json) json_t *job = NULL;
+		assert_ok(build_restore_job(&s.build, &s.round, &job, &err), err);
+		const json_t *container = json_array_get(json_find(job, "spec", "template", "spec", "containers"), 0);
+		const json_t *env = json_find(container, "env");
+		assert_str("restore", container, "name");
+		assert_str(rows[i].image, container, "image");
+		assert_str(SAMPLE_SNAPSHOT, named(env, "SNAPSHOT_ID"), "value");
+		assert_str("http://s3.example.org:7480", named(env, "S3_ENDPOINT"), "value");
+		assert_str("backups", named(env, "S3_BUCKET"), "value");
+		assert_str("nauru/", named(env, "S3_PREFIX"), "value");
+		assert_str("ap-southeast-2", named(env, "S3_REGION"), "value");
+		assert_str("/etc/understory/s3-ca/ca.crt", named(env, "S3_CA_FILE"), "value");
+		assert_json(rows[i].engine, json_find(named(env, rows[i].password), "valueFrom"),
+			"{'secretKeyRef':{'name':'restore-0a1b2c3d','key':'repositoryPassword'}}");
+		assert_json(rows[i].engine, json_find(named(env, "AWS_SECRET_ACCESS_KEY"), "valueFrom"),
+			"{'secretKeyRef':{'name':'restore-0a1b2c3d','key':'secretAccessKey'}}");
+		assert_json(rows[i].engine, json_find(named(env, "AWS_SESSION_TOKEN"), "valueFrom"),
+			"{'secretKeyRef':{'name':'restore-0a1b2c3d','key':'sessionToken'}}");
+		assert_json(rows[i].engine, json_find(container, "resources"),
+			"{'requests':{'cpu':'250m','memory':'256Mi'},'limits':{'cpu':'2','memory':'1Gi'}}");
+		AUTO_FREE char *text = NULL;
+		assert_ok(json_print(job, &text, &err), err);
+		assert_null(strstr(text, "very/secret"));
+	}
+}
+
+static void without_an_endpoint_the_store_is_the_regions(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	s.settings.s3_endpoint = NULL;
+	s.build.s3_ca_pem = NULL;
+	AUTO(json) json_t *job = NULL;
+	assert_ok(build_restore_job(&s.build, &s.round, &job, &err), err);
+	const json_t *pod = json_find(job, "spec", "template", "spec");
+	const json_t *container = json_array_get(json_find(pod, "containers"), 0);
+	assert_str("https://s3.ap-southeast-2.amazonaws.com", named(json_find(container, "env"), "S3_ENDPOINT"), "value");
+	assert_null(named(json_find(container, "env"), "S3_CA_FILE"));
+	assert_null(named(json_find(pod, "volumes"), "s3-ca"));
+}
+
+static void a_job_without_its_image_or_engine_is_refused(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	json_t *job = NULL;
+	sample_init(&s, INTENT_VERIFY, "tar");
+	assert_error(build_restore_job(&s.build, &s.round, &job, &err), err, ERROR_INVALID,
+		"Job restore-0a1b2c3d: engine \"tar\" is neither kopia nor restic");
+	s.entry.engine = NULL; // no rule for its type: kopia
+	s.settings.kopia_image = NULL;
+	assert_error(build_restore_job(&s.build, &s.round, &job, &err), err, ERROR_INVALID,
+		"Job restore-0a1b2c3d: setting KOPIA_IMAGE is not set, backup type \"postgresql physical\" needs it");
+	assert_null(job);
+}
+
+static void the_deployment_prepares_and_serves(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_ANALYTICS, "restic");
+	AUTO(json) json_t *object = NULL;
+	assert_ok(build_deployment(&s.build, &s.round, &s.restored, &object, &err), err);
+	assert_str("postgres-0a1b2c3d", object, "metadata", "name");
+	assert_str("15", object, "metadata", "labels", LABEL_VERSION);
+	assert_json("annotations", json_find(object, "metadata", "annotations"),
+		"{'pgro.bes.au/restored-bytes':'48779104','pgro.bes.au/restored-files':'1271'}");
+	const json_t *spec = json_find(object, "spec");
+	assert_int_equal(json_find_int(-1, spec, "replicas"), 1);
+	assert_str("Recreate", spec, "strategy", "type");
+	assert_int_equal(json_find_int(-1, spec, "progressDeadlineSeconds"), 1800);
+	const json_t *pod = json_find(spec, "template", "spec");
+	assert_int_equal(json_find_int(-1, pod, "terminationGracePeriodSeconds"), 60);
+	assert_str("pgdata-0a1b2c3d", named(json_find(pod, "volumes"), "pgdata"), "persistentVolumeClaim", "claimName");
+	assert_json("dshm", named(json_find(pod, "volumes"), "dshm"), "{'name':'dshm','emptyDir':{'medium':'Memory'}}");
+
+	const json_t *prepare = named(json_find(pod, "initContainers"), CONTAINER_PREPARE);
+	assert_str("example.org/postgres:15", prepare, "image");
+	assert_str("analytics", named(json_find(prepare, "env"), "INTENT"), "value");
+	assert_str(
+		"postgres-superuser", named(json_find(prepare, "env"), "POSTGRES_PASSWORD"), "valueFrom", "secretKeyRef", "name");
+	assert_str("analytics-credentials", named(json_find(prepare, "env"), "ANALYTICS_PASSWORD"), "valueFrom", "secretKeyRef",
+		"name");
+
+	const json_t *postgres = named(json_find(pod, "containers"), CONTAINER_POSTGRES);
+	assert_str("example.org/postgres:15", postgres, "image");
+	assert_str("status.podIP", named(json_find(postgres, "env"), "POD_IP"), "valueFrom", "fieldRef", "fieldPath");
+	assert_str("FallbackToLogsOnError", postgres, "terminationMessagePolicy");
+	assert_str("/run/understory", named(json_find(postgres, "volumeMounts"), "run"), "mountPath");
+	assert_non_null(json_find(postgres, "readinessProbe", "exec", "command"));
+}
+
+static void only_standing_replicas_have_an_analytics_user(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	s.restored = (struct build_restored){.postgres_major = 17, .bytes = -1, .files = -1};
+	AUTO(json) json_t *object = NULL;
+	assert_ok(build_deployment(&s.build, &s.round, &s.restored, &object, &err), err);
+	const json_t *prepare = named(json_find(object, "spec", "template", "spec", "initContainers"), CONTAINER_PREPARE);
+	assert_null(named(json_find(prepare, "env"), "ANALYTICS_PASSWORD"));
+	assert_str("example.org/postgres:17", prepare, "image");
+	assert_json("what was not said is not written", json_find(object, "metadata", "annotations"), "{}");
+}
+
+static void a_deployment_without_image_or_intent_is_refused(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	json_t *object = NULL;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	s.entry.known_intent = -1;
+	assert_error(build_deployment(&s.build, &s.round, &s.restored, &object, &err), err, ERROR_INVALID,
+		"intent \"verify\" is not ours");
+	s.settings.postgres_image = NULL;
+	assert_error(build_deployment(&s.build, &s.round, &s.restored, &object, &err), err, ERROR_INVALID, "POSTGRES_IMAGE");
+	assert_null(object);
+}
+
+// The Job's pods carry the same instance and round: the component keeps them out of both.
+static void service_and_deployment_select_the_databases_pods(void **state)
+{
+	(void)state;
+	static const char selector[] =
+		"{'app.kubernetes.io/instance':'nauru-prod-21779af8','app.kubernetes.io/component':'database',"
+		"'pgro.bes.au/round':'0a1b2c3d'}";
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_ANALYTICS, "restic");
+	AUTO(json) json_t *service = NULL;
+	AUTO(json) json_t *deployment = NULL;
+	assert_ok(build_service(&s.build, s.round.key, &service, &err), err);
+	assert_ok(build_deployment(&s.build, &s.round, &s.restored, &deployment, &err), err);
+	assert_str("postgres", service, "metadata", "name");
+	assert_str("ClusterIP", service, "spec", "type");
+	assert_json("ports", json_find(service, "spec", "ports"),
+		"[{'name':'postgres','protocol':'TCP','port':5432,'targetPort':5432}]");
+	assert_json("Service", json_find(service, "spec", "selector"), selector);
+	assert_json("Deployment", json_find(deployment, "spec", "selector", "matchLabels"), selector);
+
+	const json_t *labels = json_find(deployment, "spec", "template", "metadata", "labels");
+	const char *key = NULL;
+	json_t *value = NULL;
+	json_object_foreach (json_find(service, "spec", "selector"), key, value)
+		assert_true(json_equal(value, json_object_get(labels, key)));
+}
+
+static struct build_event event_about_a_job(void)
+{
+	return (struct build_event){.namespace = "nauru-prod-21779af8",
+		.regarding_kind = "Job",
+		.regarding_api_version = "batch/v1",
+		.regarding_name = "restore-0a1b2c3d",
+		.regarding_uid = "57b51ab9-630d-4725-b81b-de35cd0fee96",
+		.reason = "RestoreStarted",
+		.action = "Restore",
+		.note = "restoring",
+		.now_ms = 1795000000123,
+		.instance = "understory-0",
+		.unique = "19f3c6b1a2d"};
+}
+
+static void an_event_is_where_what_it_regards_is(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct build_event event = event_about_a_job();
+	AUTO(json) json_t *job = NULL;
+	AUTO(json) json_t *namespace = NULL;
+	assert_ok(build_event(&event, &job, &err), err);
+	assert_json("about a Job", job,
+		"{'apiVersion':'events.k8s.io/v1','kind':'Event','metadata':{'name':'nauru-prod-21779af8.19f3c6b1a2d',"
+		"'namespace':'nauru-prod-21779af8','labels':{'pgro.bes.au/managed-by':'pgro-canopy'}},"
+		"'eventTime':'2026-11-18T11:06:40.123000Z','reportingController':'pgro.bes.au/understory',"
+		"'reportingInstance':'understory-0','action':'Restore','reason':'RestoreStarted','type':'Normal','note':'"
+		"restoring',"
+		"'regarding':{'apiVersion':'batch/v1','kind':'Job','namespace':'nauru-prod-21779af8','name':'restore-0a1b2c3d',"
+		"'uid':'57b51ab9-630d-4725-b81b-de35cd0fee96'}}");
+	event.regarding_kind = NULL;
+	event.is_warning = true;
+	assert_ok(build_event(&event, &namespace, &err), err);
+	assert_str("default", namespace, "metadata", "namespace");
+	assert_str("Warning", namespace, "type");
+	assert_json("about the Namespace", json_find(namespace, "regarding"),
+		"{'apiVersion':'v1','kind':'Namespace','name':'nauru-prod-21779af8','uid':'57b51ab9-630d-4725-b81b-de35cd0fee96'"
+		"}");
+}
+
+static void a_note_is_cut_between_characters(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *label;
+		size_t before; // bytes of 'x' before one é (two bytes)
+		size_t expected;
+	} rows[] = {{"fits", 1022, 1024}, {"would be halved", 1023, 1023}, {"too long by all of it", 1024, 1024}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct error err = {0};
+		struct build_event event = event_about_a_job();
+		char note[1100];
+		memset(note, 'x', rows[i].before);
+		memcpy(note + rows[i].before, "é", sizeof "é");
+		event.note = note;
+		AUTO(json) json_t *object = NULL;
+		assert_ok(build_event(&event, &object, &err), err);
+		if (json_string_length(json_find(object, "note")) != rows[i].expected)
+			fail_msg("%s: %zu bytes", rows[i].label, json_string_length(json_find(object, "note")));
+	}
+}
+
+static void text_that_is_no_utf8_is_an_error_and_no_object(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	char bucket[] = "b\xff";
+	sample_init(&s, INTENT_VERIFY, "restic");
+	s.entry.bucket = bucket;
+	json_t *job = NULL;
+	assert_error(
+		build_restore_job(&s.build, &s.round, &job, &err), err, ERROR_INTERNAL, "restore-0a1b2c3d: could not be built");
+	assert_null(job);
+}
+
+int main(void)
+{
+	const struct CMUnitTest cases[] = {
+		cmocka_unit_test(every_object_says_whose_it_is),
+		cmocka_unit_test(the_same_input_gives_the_same_objects),
+		cmocka_unit_test(the_namespace_holds_the_desired_state),
+		cmocka_unit_test(a_namespace_without_a_snapshot_desires_none),
+		cmocka_unit_test(rights_come_by_a_binding_in_the_namespace),
+		cmocka_unit_test(traffic_is_closed_but_for_what_is_named),
+		cmocka_unit_test(an_endpoint_that_is_no_url_is_refused),
+		cmocka_unit_test(secrets_hold_what_pods_and_people_need),
+		cmocka_unit_test(keys_of_the_store_enter_the_cluster_with_direct_credentials_only),
+		cmocka_unit_test(credentials_without_a_token_have_an_empty_one),
+		cmocka_unit_test(the_volume_has_the_rounds_size),
+		cmocka_unit_test(the_restore_job_tries_again_only_what_may_pass),
+		cmocka_unit_test(the_restore_container_has_keys_from_its_secret_alone),
+		cmocka_unit_test(without_an_endpoint_the_store_is_the_regions),
+		cmocka_unit_test(a_job_without_its_image_or_engine_is_refused),
+		cmocka_unit_test(the_deployment_prepares_and_serves),
+		cmocka_unit_test(only_standing_replicas_have_an_analytics_user),
+		cmocka_unit_test(a_deployment_without_image_or_intent_is_refused),
+		cmocka_unit_test(service_and_deployment_select_the_databases_pods),
+		cmocka_unit_test(an_event_is_where_what_it_regards_is),
+		cmocka_unit_test(a_note_is_cut_between_characters),
+		cmocka_unit_test(text_that_is_no_utf8_is_an_error_and_no_object),
+	};
+	return cmocka_run_group_tests_name("builders/objects", cases, NULL, NULL);
+}

@@ -1,0 +1,239 @@
+#!/bin/bash
+# The operator end to end on real parts: S3 with STS, restic, PostgreSQL, pods as processes. Speaks TAP; needs root.
+#
+# usage: scenarios.sh BUILD_FOLDER [SCENARIO...]
+# One S3 server and two snapshots serve all scenarios; each has an API server, a canopy and an operator of its own.
+set -uo pipefail
+BUILD=$(cd "$1" && pwd)
+shift
+export BUILD
+WORK=$BUILD/e2e-work
+# shellcheck source=fixtures/demo/lib.sh
+. "$(dirname "$0")/../../fixtures/demo/lib.sh"
+
+count=0 bad=0
+readonly GROUP=0aa5b4b8-9f6a-4d1c-8a8e-1f2d3c4b5a69 SERVER=b0a7c0de-1111-4222-8333-444455556666
+readonly VERIFY=11111111-0000-4000-8000-000000000001 ANALYTICS=11111111-0000-4000-8000-000000000002
+
+# check WHAT COMMAND...: one TAP line; what the command printed is shown when it fails.
+check()
+{
+	local what=$1 output
+	shift
+	count=$((count + 1))
+	if output=$("$@" 2>&1); then
+		echo "ok $count - $scenario: $what"
+	else
+		bad=$((bad + 1))
+		echo "not ok $count - $scenario: $what"
+		printf '%s\n' "$output" | tail -n 5 | sed 's/^/# /'
+		tail -n 5 "$WORK/log/operator.log" 2>/dev/null | sed 's/^/# operator: /'
+	fi
+}
+
+# comes SECONDS COMMAND...: true once the command is.
+comes() { wait_until "$@" || { echo "not within $1 s: ${*:2}"; return 1; }; }
+never() { ! "$@"; }
+
+# entry REPLICA_ID INTENT SNAPSHOT [NAME]: one entry of the worklist.
+entry()
+{
+	cat <<-EOC
+		- {replica_id: $1, group_id: $GROUP, server_id: $SERVER, type: tamanu-postgres, intent: $2, name: "${4:-nauru $2}",
+		   params: {}, storage: s3, bucket: $BUCKET, prefix: $PREFIX, region: us-east-1, snapshot_id: $3,
+		   snapshot_at: "2026-11-20T00:00:00Z"}
+	EOC
+}
+
+put_worklist() { cat >"$WORK/worklist.yaml"; }
+faults() { curl -fsS -m 20 -o /dev/null "$CANOPY/_faults" -d "$1"; }
+state_is() { [ "$(replica "$1" "$SERVER" state)" = "$2" ]; }
+report_is() { [ "$(replica "$1" "$SERVER" report)" = "$2" ]; }
+namespace_of() { replica "$1" "$SERVER" namespace; }
+annotation() { api "/api/v1/namespaces/$1" | field metadata annotations "pgro.bes.au/$2"; }
+landed() { [ "$(captured_reports | grep -c " $1 ")" = "$2" ]; }
+landed_twice() { captured_reports | awk '$2 > 1' | grep -q .; }
+is_gone() { ! api "$1" >/dev/null; }
+log_has() { grep -q "$1" "$WORK/log/operator.log"; }
+event_is() { api "/apis/events.k8s.io/v1/events" | grep -q "\"reason\": *\"$1\""; }
+metric_is() { curl -fsS -m 5 "$METRICS/metrics" | grep -qxF "$1"; }
+exits() { local want=$1 rc=0; shift; "$@" >/dev/null 2>&1 || rc=$?; [ $rc = "$want" ]; }
+plan() { env CANOPY_BASE_URL="$CANOPY" CREDENTIALS=direct UNDERSTORY_CONFIG="$WORK/understory.yaml" "$UNDERSTORY" plan -o json; }
+
+# setting_up WORKLIST: stand-ins of its own for this scenario.
+setting_up()
+{
+	stop operator
+	stop apiserver
+	stop canopy
+	rm -f "$WORK/log/operator.log"
+	echo "$1" >"$WORK/worklist.yaml"
+	start_canopy
+	start_apiserver
+}
+
+happy_path()
+{
+	local ns
+	setting_up "$(entry $VERIFY verify "$SNAPSHOT_1"; entry $ANALYTICS analytics "$SNAPSHOT_1")"
+	check "the operator starts" start_operator
+	check "verify becomes active" comes 90 state_is $VERIFY active
+	check "analytics becomes active" comes 90 state_is $ANALYTICS active
+	check "both reports land" comes 20 landed healthy 2
+	ns=$(namespace_of $ANALYTICS)
+	check "the Namespace has its name" test "${ns%-*}" = nauru-analytics
+	for label in managed-by=pgro-canopy "declaration-id=$ANALYTICS" "group=$GROUP" "server=$SERVER" type=tamanu-postgres \
+		intent=analytics; do
+		check "label $label" test "$(api "/api/v1/namespaces/$ns" | field metadata labels "pgro.bes.au/${label%%=*}")" = "${label#*=}"
+	done
+	check "annotation last-restored-snapshot-id" test "$(annotation "$ns" last-restored-snapshot-id)" = "$SNAPSHOT_1"
+	check "annotation attempt" test "$(annotation "$ns" attempt)" = 1
+	check "annotation last-verification-reported-round is the active round" \
+		test "$(annotation "$ns" last-verification-reported-round)" = "$(annotation "$ns" active-round)"
+	check "no report is owed" never annotation "$ns" report
+	check "the Job has the restore container alone" test "$(api "/apis/batch/v1/namespaces/$ns/jobs" |
+		python3 -c 'import json,sys; print([c["name"] for c in json.load(sys.stdin)["items"][0]["spec"]["template"]["spec"]["containers"]])')" = "['restore']"
+	check "the rows are those of the snapshot" test "$(replica_sql "$ns" analytics pgbench 'select count(*) from pgbench_accounts')" = 1000000
+	check "the analytics user may not write" never replica_sql "$ns" analytics pgbench 'delete from pgbench_accounts'
+	check "the Service follows the active round" test "$(api "/api/v1/namespaces/$ns/services/postgres" |
+		field spec selector pgro.bes.au/round)" = "$(annotation "$ns" active-round)"
+	ns=$(namespace_of $VERIFY)
+	check "verify is discarded" comes 30 is_empty_namespace "$ns"
+	check "its Namespace stays" api "/api/v1/namespaces/$ns"
+	check "an Event says Active" event_is Active
+	check "a pass in sync has nothing to do" exits 0 plan
+	check "metrics count the reports" metric_is 'understory_reports_total{result="landed"} 2'
+
+	{ entry $ANALYTICS analytics "$SNAPSHOT_2"; } | put_worklist
+	ns=$(namespace_of $ANALYTICS)
+	check "the newer snapshot is restored" comes 90 test_annotation "$ns" last-restored-snapshot-id "$SNAPSHOT_2"
+	check "its report lands" comes 20 landed healthy 3
+	check "the Service has moved" test "$(api "/api/v1/namespaces/$ns/services/postgres" |
+		field spec selector pgro.bes.au/round)" = "$(annotation "$ns" active-round)"
+	check "the old round is swept" comes 60 one_round_left "$ns"
+	check "the proven verify replica is torn down" comes 30 never namespace_of $VERIFY
+	echo '[]' | put_worklist
+	check "an empty worklist is held" comes 20 event_is TeardownHeld
+	check "and the replica serves on" test "$(replica_sql "$ns" analytics pgbench 'select 1')" = 1
+	check "no report landed twice" never landed_twice
+	check "SIGTERM ends the operator in order" stop_in_order
+}
+
+is_empty_namespace() { [ "$(for kind in batch/v1/namespaces/$1/jobs apps/v1/namespaces/$1/deployments; do
+	api "/apis/$kind"; done | grep -c '"uid"')" = 0 ] && ! api "/api/v1/namespaces/$1/persistentvolumeclaims" | grep -q '"uid"' &&
+	! api "/api/v1/namespaces/$1/secrets" | grep -q '"restore-'; }
+test_annotation() { [ "$(annotation "$1" "$2")" = "$3" ]; }
+one_round_left() { [ "$(api "/api/v1/namespaces/$1/persistentvolumeclaims" | grep -c '"name": *"pgdata-')" = 1 ] &&
+	[ "$(api "/apis/apps/v1/namespaces/$1/deployments" | grep -c '"name": *"postgres-[0-9a-f]\{8\}"')" -ge 1 ]; }
+stop_in_order() { stop operator && log_has 'msg=stopped'; }
+
+credentials_refused()
+{
+	setting_up "$(entry $VERIFY verify "$SNAPSHOT_1")"
+	faults '[{"path": "/restore-credentials", "status": 403, "title": "forbidden", "detail": "the grant was withdrawn"}]'
+	start_operator
+	check "the round fails" comes 30 state_is $VERIFY failed
+	check "with canopy's words" test "$(replica $VERIFY "$SERVER" last_error | grep -c 'the grant was withdrawn')" = 1
+	check "an Event says so" event_is CredentialsRefused
+	check "no report is owed" report_is $VERIFY none
+	sleep 4 # four passes
+	check "it is not tried again at once" test "$(asked /restore-credentials)" = 1
+	check "no Job was made" never has_job "$(namespace_of $VERIFY)"
+}
+
+asked() { curl -fsS -m 20 "$CANOPY/_captured" | python3 -c '
+import json, sys
+print(sum(1 for c in json.load(sys.stdin) if c["path"] == sys.argv[1]))' "$1"; }
+has_job() { api "/apis/batch/v1/namespaces/$1/jobs" | grep -q '"uid"'; }
+
+report_round_trip()
+{
+	setting_up "$(entry $VERIFY verify "$SNAPSHOT_1")"
+	faults '[{"path": "/restore-verification", "times": 2, "status": 502, "title": "bad gateway"}]'
+	start_operator
+	check "a report that cannot be sent is owed" comes 90 report_is $VERIFY owed
+	check "and says why" comes 10 test_error "bad gateway"
+	check "it lands later" comes 60 report_is $VERIFY landed
+	check "once" never landed_twice
+	check "as one row" landed healthy 1
+}
+
+test_error() { annotation "$(namespace_of $VERIFY)" last-verification-error | grep -q "$1"; }
+
+worklist_fails()
+{
+	setting_up "$(entry $VERIFY verify "$SNAPSHOT_1"; entry $ANALYTICS analytics "$SNAPSHOT_1")"
+	start_operator
+	check "both become active" comes 90 both_active
+	for fault in '"status": 500, "title": "boom"' '"garbage": true' '"half": true' '"reset": true' '"body": "{}"' '"body": "[{}]"' \
+		'"status": 404, "title": "gone"' '"body": "null"'; do
+		faults "[{\"path\": \"/restore-worklist\", $fault}]"
+		sleep 3
+		check "nothing is torn down while the worklist answers $fault" both_there
+	done
+	faults '[]'
+	check "afterwards it goes on" comes 20 exits 0 plan
+	check "nothing was torn down" both_there
+}
+
+both_active() { state_is $VERIFY active && state_is $ANALYTICS active; }
+both_there() { namespace_of $VERIFY >/dev/null && namespace_of $ANALYTICS >/dev/null && never log_has 'replica torn down'; }
+
+failed_round()
+{
+	rm -f "$WORK/understory.yaml"
+	write_settings
+	echo 'retry: {backoff: [3s, 3s, 3s], limit: 3}' >>"$WORK/understory.yaml"
+	setting_up "$(entry $VERIFY verify deadbeefdeadbeef)"
+	start_operator
+	check "a snapshot that is not there fails the round" comes 60 state_is $VERIFY failed
+	check "the cause is named" test "$(replica $VERIFY "$SERVER" last_error | grep -ci snapshot)" = 1
+	check "it is reported as a failure" comes 20 landed unhealthy 1
+	check "it is tried again" comes 60 landed unhealthy 2
+	entry $VERIFY verify "$SNAPSHOT_1" | put_worklist
+	check "a good snapshot heals it" comes 90 landed healthy 1
+	check "no report landed twice" never landed_twice
+	rm -f "$WORK/understory.yaml"
+}
+
+restarted_in_the_middle()
+{
+	local run
+	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
+	start_operator
+	check "the restore begins" comes 30 state_is $ANALYTICS restoring
+	run=$(replica $ANALYTICS "$SERVER" run_id)
+	stop operator KILL
+	start_operator
+	check "the restore is finished by the next operator" comes 90 report_is $ANALYTICS landed
+	check "in the same round" test "$(replica $ANALYTICS "$SERVER" run_id)" = "$run"
+	check "with one Job" test "$(api "/apis/batch/v1/namespaces/$(namespace_of $ANALYTICS)/jobs" | grep -c '"job-tracking\|"uid"')" -ge 1
+	check "one report landed" landed healthy 1
+	check "once" never landed_twice
+	entry $ANALYTICS analytics "$SNAPSHOT_1" "another name" | put_worklist
+	sleep 3
+	check "a renamed declaration keeps its Namespace" test "$(namespace_of $ANALYTICS | cut -d- -f1,2)" = nauru-analytics
+}
+
+cleaning_up()
+{
+	stop_all
+	rm -rf "$WORK"
+}
+
+scenario=setup
+trap cleaning_up EXIT
+if ! { begin && start_s3 && start_source; }; then
+	echo "Bail out! the real parts did not start"
+	exit 1
+fi
+read -r SNAPSHOT_1 _ <<<"$(backup base)"
+"$ROOT/fixtures/source/source.sh" change "$SOURCE"
+read -r SNAPSHOT_2 _ <<<"$(backup crashed)"
+check "two snapshots" test -n "$SNAPSHOT_1" -a -n "$SNAPSHOT_2" -a "$SNAPSHOT_1" != "$SNAPSHOT_2"
+[ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round restarted_in_the_middle
+for scenario in "$@"; do
+	"$scenario"
+done
+echo "1..$count"
+[ $bad = 0 ]

@@ -1,0 +1,240 @@
+// The gate against a canopy and an API server that are told what to answer: what is sent, how often, and what is written.
+#include "reconciler/gate.h"
+#include "base/clock.h"
+#include "tests/reconciler/scenes.h"
+#include "tests/support/cmocka.h"
+#include "tests/support/http_server.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RUN_ID "0f0e0d0c-0b0a-4908-8706-050403020100"
+#define BODY "{\"replica_healthy\":true,\"run_id\":\"" RUN_ID "\",\"observed_at\":\"2026-11-20T11:59:00Z\"}"
+#define BODY_IN_JSON "{\\\"replica_healthy\\\":true,\\\"run_id\\\":\\\"" RUN_ID "\\\",\\\"observed_at\\\":\\\"2026-11-20T11:59:00Z\\\"}"
+#define OWED                                                                                                                     \
+	"\"restore-state\":\"active\",\"round\":\"aaaaaaaa\",\"active-round\":\"aaaaaaaa\",\"report\":\"" BODY_IN_JSON "\""
+
+// Both servers in one: canopy's path is /restore-verification, all else is the API server's one Namespace.
+struct world {
+	struct http_server *server;
+	struct operator op;
+	struct k8s_config config;
+	int canopy_status[8]; // answers in order; 0: 204
+	int patch_status[8];  // 0: 200
+	atomic_int reports, patches;
+	char annotations[4096]; // of the Namespace as a GET or PATCH shows it
+	char last_patch[8192];
+};
+
+static char *namespace_text(const struct world *w)
+{
+	char *text = NULL;
+	if (asprintf(&text,
+		    "{\"apiVersion\":\"v1\",\"kind\":\"Namespace\",\"metadata\":{\"name\":\"" SCENE_NAMESPACE
+		    "\",\"uid\":\"u-1\",\"resourceVersion\":\"8\",\"labels\":{\"pgro.bes.au/managed-by\":\"pgro-canopy\","
+		    "\"pgro.bes.au/intent\":\"analytics\"},\"annotations\":{%s}}}",
+		    w->annotations) < 0)
+		abort();
+	return text;
+}
+
+static char *failure_text(int status)
+{
+	char *text = NULL;
+	if (asprintf(&text,
+		    "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"%s\",\"code\":%d,\"message\":\"told to\",\"title\":\"told to\","
+		    "\"type\":\"about:blank\"}",
+		    status == 409 ? "Conflict" : "Other", status) < 0)
+		abort();
+	return text;
+}
+
+static void answer(void *arg, const struct http_server_request *request, struct http_server_answer *out)
+{
+	struct world *w = arg;
+	if (strcmp(request->target, "/restore-verification") == 0) {
+		int status = w->canopy_status[atomic_fetch_add(&w->reports, 1) % 8];
+		out->status = status == 0 ? 204 : status;
+		out->body = status == 0 ? NULL : failure_text(status);
+		return;
+	}
+	if (strcmp(request->method, "PATCH") == 0) {
+		int status = w->patch_status[atomic_fetch_add(&w->patches, 1) % 8];
+		(void)snprintf(w->last_patch, sizeof(w->last_patch), "%s", buf_str(&request->body));
+		if (status != 0) {
+			out->status = status;
+			out->body = failure_text(status);
+			return;
+		}
+		if (strstr(w->last_patch, "\"pgro.bes.au/report\":null") != NULL)
+			w->annotations[0] = '\0';
+	}
+	if (strcmp(request->method, "POST") == 0)
+		out->status = 201; // an Event
+	out->body = namespace_text(w);
+}
+
+static int set_up(void **state)
+{
+	struct error err = {0};
+	struct http_client *http = NULL;
+	struct world *w = calloc(1, sizeof(*w));
+	assert_non_null(w);
+	w->server = http_server_start(answer, w);
+	w->config.server = strdup(http_server_url(w->server));
+	w->op.settings = scene_settings();
+	assert_ok(metrics_new(&w->op.metrics, &err), err);
+	assert_ok(k8s_client_new(&w->config, NULL, &w->op.k8s, &err), err);
+	assert_ok(events_new(w->op.k8s, "test", &w->op.events, &err), err);
+	assert_ok(http_client_new(&(struct http_options){.user_agent = "test"}, &http, &err), err);
+	assert_ok(canopy_client_new(http_server_url(w->server), http, &w->op.canopy, &err), err);
+	(void)snprintf(w->annotations, sizeof(w->annotations), "\"pgro.bes.au/report\":\"" BODY_IN_JSON "\"");
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+	canopy_client_free(w->op.canopy);
+	events_free(w->op.events);
+	k8s_client_free(w->op.k8s);
+	metrics_free(w->op.metrics);
+	http_server_stop(w->server);
+	free(w->config.server);
+	settings_free((struct settings *)(uintptr_t)w->op.settings);
+	free(w);
+	return 0;
+}
+
+static void sends_the_bytes_that_were_written_and_records_them(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	struct memo memo = {0};
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", OWED);
+	assert_ok(gate_send(&w->op, &replica, &memo, scene_now_ms(), &err), err);
+	assert_int_equal(w->reports, 1);
+	assert_string_equal(buf_str(&http_server_request(w->server, 0)->body), BODY);
+	assert_null(replica.report);
+	assert_non_null(strstr(w->last_patch, "\"resourceVersion\":\"7\""));
+	assert_non_null(strstr(w->last_patch, "\"pgro.bes.au/last-verification-reported-round\":\"aaaaaaaa\""));
+	assert_non_null(strstr(w->last_patch, "\"pgro.bes.au/last-verification-reported-at\":\"2026-11-20T12:00:00Z\""));
+	// Nothing is owed any more.
+	assert_ok(gate_send(&w->op, &replica, &memo, scene_now_ms(), &err), err);
+	assert_int_equal(w->reports, 1);
+	replica_fini(&replica);
+}
+
+static void a_conflict_of_the_record_does_not_send_again(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	struct memo memo = {0};
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", OWED);
+	w->patch_status[0] = 409;
+	assert_ok(gate_send(&w->op, &replica, &memo, scene_now_ms(), &err), err);
+	assert_int_equal(w->reports, 1);
+	assert_int_equal(w->patches, 2);
+	assert_non_null(strstr(w->last_patch, "\"resourceVersion\":\"8\""));
+	assert_null(replica.report);
+	replica_fini(&replica);
+}
+
+static void a_record_that_fails_is_made_good_without_sending_again(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	struct memo memo = {0};
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", OWED);
+	w->patch_status[0] = 403; // not repeated by the client
+	assert_error(gate_send(&w->op, &replica, &memo, scene_now_ms(), &err), err, ERROR_INVALID, "record the landed report");
+	assert_string_equal(memo.landed_run_id, RUN_ID);
+	assert_non_null(replica.report);
+	assert_ok(gate_send(&w->op, &replica, &memo, scene_now_ms(), &err), err);
+	assert_int_equal(w->reports, 1);
+	assert_string_equal(memo.landed_run_id, "");
+	replica_fini(&replica);
+}
+
+static void a_transient_failure_stays_owed_and_says_why(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	struct memo memo = {0};
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", OWED);
+	w->canopy_status[0] = 502;
+	assert_error(gate_send(&w->op, &replica, &memo, scene_now_ms(), &err), err, ERROR_TRANSIENT, "told to");
+	assert_non_null(strstr(w->last_patch, "last-verification-error"));
+	assert_null(strstr(w->last_patch, "pgro.bes.au/report\""));
+	assert_string_equal(memo.landed_run_id, "");
+	replica_fini(&replica);
+}
+
+static void a_refusal_is_given_up_after_ten_minutes(void **state)
+{
+	struct world *w = *state;
+	const struct {
+		const char *since;
+		bool is_given_up;
+	} rows[] = {{"2026-11-20T11:50:01Z", false}, {"2026-11-20T11:50:00Z", true}};
+	for (size_t i = 0; i < 2; i++) {
+		struct error err = {0};
+		struct memo memo = {0};
+		char annotations[4096];
+		(void)snprintf(annotations, sizeof(annotations), OWED ",\"last-verification-error\":\"refused since %s: no\"", rows[i].since);
+		struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", annotations);
+		w->canopy_status[i] = 404;
+		int rc = gate_send(&w->op, &replica, &memo, scene_now_ms(), &err);
+		if ((rc == 0) != rows[i].is_given_up)
+			fail_msg("since %s: %d %s", rows[i].since, rc, err.text);
+		if (rows[i].is_given_up) {
+			assert_null(replica.report);
+			assert_non_null(strstr(w->last_patch, "\"pgro.bes.au/report\":null"));
+			assert_null(strstr(w->last_patch, "last-verification-reported-at"));
+		}
+		replica_fini(&replica);
+	}
+}
+
+static void a_healthy_report_of_a_once_replica_lands_by_leaving(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	struct memo memo = {.teardown_since_mono_ms = 1};
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", OWED);
+	assert_ok(gate_release(&w->op, &replica, &memo, scene_now_ms(), 1, &err), err);
+	assert_int_equal(w->reports, 0);
+	replica_fini(&replica);
+}
+
+static void a_teardown_sends_first_and_waits_ten_minutes(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	struct memo memo = {.teardown_since_mono_ms = 1};
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "analytics", OWED);
+	w->canopy_status[0] = 502;
+	w->canopy_status[1] = 502;
+	assert_error(gate_release(&w->op, &replica, &memo, scene_now_ms(), 1, &err), err, ERROR_TRANSIENT, "waits for its report");
+	assert_ok(gate_release(&w->op, &replica, &memo, scene_now_ms(), 1 + GATE_GIVE_UP_MS, &err), err);
+	assert_int_equal(w->reports, 2);
+	assert_ok(gate_release(&w->op, &replica, &memo, scene_now_ms(), 1, &err), err);
+	assert_int_equal(w->reports, 3);
+	assert_null(replica.report);
+	replica_fini(&replica);
+}
+
+int main(void)
+{
+	const struct CMUnitTest cases[] = {
+		cmocka_unit_test_setup_teardown(sends_the_bytes_that_were_written_and_records_them, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_conflict_of_the_record_does_not_send_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_record_that_fails_is_made_good_without_sending_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_transient_failure_stays_owed_and_says_why, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_refusal_is_given_up_after_ten_minutes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_healthy_report_of_a_once_replica_lands_by_leaving, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_teardown_sends_first_and_waits_ten_minutes, set_up, tear_down),
+	};
+	return cmocka_run_group_tests_name("reconciler/gate", cases, NULL, NULL);
+}

@@ -1,0 +1,213 @@
+// What next_step reads, from every state that was recorded on a real node (tests/recordings/node-1.26).
+#include "reconciler/workload.h"
+#include "reconciler/replica.h"
+#include "base/file.h"
+#include "tests/support/cmocka.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RECORDING_MAX ((size_t)1 << 20)
+
+static json_t *recorded(const char *file)
+{
+	struct error err = {0};
+	char path[512];
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	AUTO(json) json_t *document = NULL;
+	(void)snprintf(path, sizeof(path), "%s/node-1.26/%s.json", getenv("RECORDINGS"), file);
+	assert_ok(file_read(path, RECORDING_MAX, &text, &len, &err), err);
+	assert_ok(json_parse(text, len, &document, &err), err);
+	json_t *object = json_object_get(document, "object");
+	assert_non_null(object);
+	return json_incref(object);
+}
+
+static void jobs(void **state)
+{
+	(void)state;
+	const struct {
+		const char *file;
+		enum job_outcome outcome;
+		const char *reason;
+	} rows[] = {
+		{"04-job-active", JOB_RUNNING, ""},
+		{"05-job-complete", JOB_COMPLETE, ""},
+		{"08-job-two-containers-complete", JOB_COMPLETE, ""},
+		{"09-job-failed-backoff", JOB_FAILED, "BackoffLimitExceeded"},
+		{"11-job-failed-by-policy", JOB_FAILED, "PodFailurePolicy"},
+		{"12-job-failed-deadline", JOB_FAILED, "DeadlineExceeded"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		struct job_view job;
+		AUTO(json) json_t *object = recorded(rows[i].file);
+		assert_ok(job_view_from_json(object, &job, &err), err);
+		if (job.outcome != rows[i].outcome || strcmp(job.reason, rows[i].reason) != 0)
+			fail_msg("%s: outcome %d, reason %s", rows[i].file, (int)job.outcome, job.reason);
+		assert_string_equal(job.of.namespace, "rec-n");
+		assert_false(job.of.is_deleting);
+	}
+}
+
+static void a_failure_that_is_not_terminal_decides_nothing(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct job_view job;
+	AUTO(json) json_t *object = recorded("04-job-active");
+	assert_int_equal(json_object_set_new(json_object_get(object, "status"), "failed", json_integer(2)), 0);
+	assert_ok(job_view_from_json(object, &job, &err), err);
+	assert_int_equal(job.outcome, JOB_RUNNING);
+}
+
+static void deployments(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct deployment_view view;
+	AUTO(json) json_t *good = recorded("18-deployment-available");
+	AUTO(json) json_t *bad = recorded("20-deployment-progress-deadline");
+	assert_ok(deployment_view_from_json(good, &view, &err), err);
+	assert_true(view.is_available);
+	assert_int_equal(view.restored_bytes, -1);
+	assert_ok(deployment_view_from_json(bad, &view, &err), err);
+	assert_false(view.is_available);
+	// The status still speaks of the template before this one.
+	assert_int_equal(json_object_set_new(json_object_get(good, "metadata"), "generation", json_integer(2)), 0);
+	assert_ok(deployment_view_from_json(good, &view, &err), err);
+	assert_false(view.is_available);
+}
+
+static void pods(void **state)
+{
+	(void)state;
+	const struct {
+		const char *file;
+		bool is_restore;
+		const char *waiting, *ended, *container;
+		int exit_code;
+		const char *message;
+	} rows[] = {
+		{"03-pod-running", true, "", "", "", 0, NULL},
+		{"06-pod-succeeded", true, "", "Completed", "restore", 0, "{\"postgres_version\":\"15\"}\n"},
+		{"10-pod-failed", true, "", "Error", "restore", 12, "{\"error\":\"wrong repository password\"}\n"},
+		{"13-pod-oom-killed", true, "", "OOMKilled", "restore", 137, NULL},
+		{"14-pod-image-pull", true, "ErrImagePull", "", "", 0, NULL},
+		{"15-pod-init-failed", true, "", "Error", "prepare", 3, "no PG_VERSION found\n"},
+		{"16-pod-unschedulable", true, "Unschedulable", "", "", 0, NULL},
+		{"17-pod-config-error", true, "CreateContainerConfigError", "", "", 0, NULL},
+		{"19-pod-ready", false, "", "", "", 0, NULL},
+		{"21-pod-crash-loop", false, "CrashLoopBackOff", "Error", "postgres", 1,
+			"FATAL: could not locate a valid checkpoint record\n"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		struct pod_view pod;
+		AUTO(json) json_t *object = recorded(rows[i].file);
+		assert_ok(pod_view_from_json(object, &pod, &err), err);
+		bool same_message = rows[i].message == NULL ? pod.message == NULL
+							    : pod.message != NULL && strcmp(pod.message, rows[i].message) == 0;
+		if (pod.is_restore != rows[i].is_restore || strcmp(pod.waiting_reason, rows[i].waiting) != 0 ||
+			strcmp(pod.ended_reason, rows[i].ended) != 0 || strcmp(pod.ended_container, rows[i].container) != 0 ||
+			pod.exit_code != rows[i].exit_code || !same_message)
+			fail_msg("%s: restore %d, waits \"%s\", ended \"%s\" in \"%s\" with %d: %s",
+				rows[i].file, pod.is_restore, pod.waiting_reason, pod.ended_reason,
+				pod.ended_container, pod.exit_code, pod.message == NULL ? "no message" : pod.message);
+		pod_view_fini(&pod);
+	}
+}
+
+// The sidecar comes first in the list, and its end says nothing: what the restore container said counts.
+static void the_restore_container_speaks_for_its_pod(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct pod_view pod;
+	AUTO(json) json_t *object = recorded("07-pod-two-containers-one-done");
+	AUTO(json) json_t *killed = json_pack("{s:{s:i,s:s}}", "terminated", "exitCode", 143, "reason", "Error");
+	AUTO(json) json_t *done = json_pack("{s:{s:i,s:s}}", "terminated", "exitCode", 0, "reason", "Completed");
+	json_t *statuses = json_find(object, "status", "containerStatuses");
+	assert_ok(pod_view_from_json(object, &pod, &err), err);
+	assert_string_equal(pod.ended_container, "");
+	pod_view_fini(&pod);
+	assert_int_equal(json_object_set(json_array_get(statuses, 0), "state", killed), 0);
+	assert_int_equal(json_object_set(json_array_get(statuses, 1), "state", done), 0);
+	assert_ok(pod_view_from_json(object, &pod, &err), err);
+	assert_string_equal(pod.ended_container, "restore");
+	assert_int_equal(pod.exit_code, 0);
+	pod_view_fini(&pod);
+}
+
+static void volumes_and_namespaces(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct pvc_view pvc;
+	struct replica replica;
+	AUTO(json) json_t *bound = recorded("02-pvc-bound");
+	AUTO(json) json_t *terminating = recorded("23-namespace-terminating");
+	assert_ok(pvc_view_from_json(bound, &pvc, &err), err);
+	assert_int_equal(pvc.requested_bytes, INT64_C(1) << 30);
+	assert_ok(replica_from_json(terminating, &replica, &err), err);
+	assert_true(replica.is_deleting);
+	assert_int_equal(replica.state, STATE_TERMINATING);
+	replica_fini(&replica);
+}
+
+static void what_a_restore_says(void **state)
+{
+	(void)state;
+	const struct {
+		const char *text;
+		bool is_read;
+		int major;
+		const char *error;
+	} rows[] = {
+		{"{\"postgres_version\":\"15\",\"bytes\":1,\"files\":2}\n", true, 15, ""},
+		{"{\"error\":\"no\",\"stage\":\"restore\"}", true, 0, "no"},
+		{"{\"postgres_version\":15}", true, 0, ""},
+		{"{\"postgres_version\":\"fifteen\"}", true, 0, ""},
+		{"{\"postgres_version\":\"15\"", false, 0, ""},
+		{"", false, 0, ""},
+		{"[]", false, 0, ""},
+		{"plain text of a shell", false, 0, ""},
+	};
+	struct restore_message said;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (restore_message_parse(rows[i].text, &said) != rows[i].is_read)
+			fail_msg("%s", rows[i].text);
+		if (rows[i].is_read && (said.postgres_major != rows[i].major || strcmp(said.error, rows[i].error) != 0))
+			fail_msg("%s: major %d, error %s", rows[i].text, said.postgres_major, said.error);
+	}
+	assert_false(restore_message_parse(NULL, &said));
+}
+
+static void an_object_without_metadata_is_an_error(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct job_view job;
+	struct pod_view pod;
+	struct replica replica;
+	AUTO(json) json_t *nothing = json_object();
+	assert_error(job_view_from_json(nothing, &job, &err), err, ERROR_INVALID, "\"namespace\" is missing");
+	assert_error(pod_view_from_json(nothing, &pod, &err), err, ERROR_INVALID, "\"namespace\" is missing");
+	assert_error(replica_from_json(nothing, &replica, &err), err, ERROR_INVALID, "\"name\" is missing");
+}
+
+int main(void)
+{
+	const struct CMUnitTest cases[] = {
+		cmocka_unit_test(jobs),
+		cmocka_unit_test(a_failure_that_is_not_terminal_decides_nothing),
+		cmocka_unit_test(deployments),
+		cmocka_unit_test(pods),
+		cmocka_unit_test(the_restore_container_speaks_for_its_pod),
+		cmocka_unit_test(volumes_and_namespaces),
+		cmocka_unit_test(what_a_restore_says),
+		cmocka_unit_test(an_object_without_metadata_is_an_error),
+	};
+	return cmocka_run_group_tests_name("reconciler/workload", cases, NULL, NULL);
+}
