@@ -112,7 +112,7 @@ static const struct {
 	{{NULL, "switchoverGrace", SETTING_DURATION, AT(switchover_grace_ms), .maximum = 30 * DAY,
 		.help = "How long the old round stays after a switch to a new one."}, {"2m", "2m", "2m"}},
 	{{NULL, "minimumTtl", SETTING_DURATION, AT(minimum_ttl_ms), .maximum = 365 * DAY,
-		.help = "Shortest time between two restores of one replica."}, {"0", "2h", "2h"}},
+		.help = "Shortest time between two restores of one replica; 0: every newer snapshot is restored."}, {"0", "0", "0"}},
 };
 #undef AT
 // clang-format on

@@ -52,8 +52,11 @@ bool label_value(const char *text, char out[LABEL_VALUE_SIZE])
 	while (*from != '\0' && !is_alnum(*from))
 		from++;
 	size_t len = 0;
-	for (; from[len] != '\0' && len < LABEL_VALUE_SIZE - 1; len++)
-		out[len] = is_alnum(from[len]) || (from[len] != '\0' && strchr("-_.", from[len]) != NULL) ? from[len] : '-';
+	for (; from[len] != '\0' && len < LABEL_VALUE_SIZE - 1; len++) {
+		out[len] = '-';
+		if (is_alnum(from[len]) || strchr("-_.", from[len]) != NULL)
+			out[len] = from[len];
+	}
 	while (len > 0 && !is_alnum(out[len - 1]))
 		len--;
 	out[len] = '\0';

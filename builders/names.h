@@ -45,6 +45,9 @@
 // Fingerprint of the entry for which canopy refused credentials: tried again when the entry's differs, or after 6 h.
 #define ANN_CREDENTIALS_REFUSED PGRO "credentials-refused"
 
+// Size of the next round's volume in bytes, when one was too small. Never less than the settings say.
+#define ANN_VOLUME_BYTES PGRO "volume-bytes"
+
 // On the Deployment of a round: what its restore Job said, kept where it lives as long as the round does.
 #define ANN_RESTORED_BYTES PGRO "restored-bytes"
 #define ANN_RESTORED_FILES PGRO "restored-files"

@@ -192,7 +192,7 @@ int build_restore_job(const struct build *b, const struct build_round *round, js
 {
 	char name[OBJECT_NAME_SIZE]; // of the Job and of its Secret
 	char endpoint[ENDPOINT_SIZE];
-	struct engine engine;
+	struct engine engine = {0};
 	name_restore(round->key, name);
 	if (b->settings->credentials != CREDENTIALS_DIRECT)
 		return error_set(

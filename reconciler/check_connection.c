@@ -220,7 +220,8 @@ int check_connection_open(const struct check_connection_options *options, struct
 	}
 	*err = last;
 	if (err->kind == ERROR_TRANSIENT)
-		return error_wrap(err, "database \"%s\" at %s port %d", options->database, options->request->host, options->request->port);
+		return error_wrap(
+			err, "database \"%s\" at %s port %d", options->database, options->request->host, options->request->port);
 	return error_wrap(err, "database \"%s\"", options->database);
 }
 

@@ -1,6 +1,7 @@
 #include "reconciler/replica.h"
 
 #include "base/clock.h"
+#include "base/quantity.h"
 #include "canopy/intents.h"
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,13 @@ static int count_of(const char *text)
 	return text == NULL || *end != '\0' || value < 0 || value > 1000000 ? 0 : (int)value;
 }
 
+static int64_t bytes_of(const char *text)
+{
+	int64_t bytes = 0;
+	struct error ignored;
+	return text == NULL || quantity_bytes(text, &bytes, &ignored) < 0 ? 0 : bytes;
+}
+
 // A state that we did not write, or "terminating" on a Namespace that lives: what the other annotations say.
 static enum replica_state state_of(const struct reading *r)
 {
@@ -104,6 +112,7 @@ static void read_round(struct reading *r, struct replica *out)
 	out->failures = count_of(annotation(r, ANN_FAILURES));
 	out->failed_at_ms = time_of(annotation(r, ANN_FAILED_AT));
 	out->last_error = copy(r, annotation(r, ANN_LAST_ERROR));
+	out->volume_bytes = bytes_of(annotation(r, ANN_VOLUME_BYTES));
 	copy_fixed(annotation(r, ANN_CREDENTIALS_REFUSED), out->credentials_refused, sizeof(out->credentials_refused));
 }
 

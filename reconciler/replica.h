@@ -66,6 +66,7 @@ struct replica {
 	bool force_refresh;
 	bool teardown_hold;
 	char credentials_refused[ROUND_KEY_SIZE];
+	int64_t volume_bytes; // 0: as the settings say
 };
 
 extern const char *const replica_state_text[STATE_COUNT];

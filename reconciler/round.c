@@ -82,6 +82,7 @@ static void restore_failed(const struct job_view *job, const struct pod_view *po
 	else
 		(void)snprintf(cause, sizeof(cause), "%s: %.400s", job->reason, job->message);
 	bool is_backup = has_said && blames_the_backup(pod->exit_code);
+	out->is_volume_full = pod != NULL && pod->exit_code == EXIT_VOLUME_FULL;
 	fail(out, is_backup ? GRADE_FAILED : GRADE_INCONCLUSIVE, has_said && said.stage[0] != '\0' ? said.stage : "restore", cause);
 }
 

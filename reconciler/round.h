@@ -42,6 +42,7 @@ struct step {
 	struct restore_message restored;
 	// STEP_FAIL
 	enum report_grade grade;
+	bool is_volume_full; // the next round wants a larger one
 	char stage[32];
 	char text[ERROR_TEXT_MAX]; // the cause in one sentence; for STEP_WAIT what is awaited
 };

@@ -20,11 +20,17 @@ static struct build build_of(const struct operator *op, const struct round_view 
 	return (struct build){.settings = op->settings, .entry = v->entry, .sizing = v->sizing, .s3_ca_pem = op->s3_ca_pem};
 }
 
+// What an earlier round asked for is a floor like the setting; the maximum holds for both.
+static int64_t volume_bytes(const struct round_view *v)
+{
+	int64_t bytes = v->sizing.storage_size_bytes > v->replica->volume_bytes ? v->sizing.storage_size_bytes : v->replica->volume_bytes;
+	return bytes > v->sizing.storage_size_maximum_bytes ? v->sizing.storage_size_maximum_bytes : bytes;
+}
+
 static struct build_round round_of(const struct round_view *v)
 {
-	struct build_round round = {.snapshot_id = v->replica->round_snapshot_id,
-		.attempt = v->replica->attempt,
-		.pvc_bytes = v->sizing.storage_size_bytes};
+	struct build_round round = {
+		.snapshot_id = v->replica->round_snapshot_id, .attempt = v->replica->attempt, .pvc_bytes = volume_bytes(v)};
 	memcpy(round.key, v->replica->round, sizeof(round.key));
 	return round;
 }
@@ -453,6 +459,17 @@ static int activate(struct operator *op, struct round_view *v, struct error *err
 	return 0;
 }
 
+// The volume was too small: twice the size for the next round, up to the maximum.
+static void enlarge_volume(struct operator *op, const struct round_view *v, struct patch *p)
+{
+	int64_t now = volume_bytes(v);
+	bool is_capped = now >= v->sizing.storage_size_maximum_bytes / 2;
+	patch_set_int(p, ANN_VOLUME_BYTES, is_capped ? v->sizing.storage_size_maximum_bytes : now * 2);
+	if (now >= v->sizing.storage_size_maximum_bytes)
+		say(op, v->replica, NULL, NULL, NULL, true, "VolumeAtMaximum",
+			"the restore does not fit into storageSizeMaximum: raise it, or the next rounds will fail in the same way");
+}
+
 static int fail_round(struct operator *op, struct round_view *v, const struct step *step, struct error *err)
 {
 	AUTO(patch) struct patch p = {0};
@@ -468,6 +485,8 @@ static int fail_round(struct operator *op, struct round_view *v, const struct st
 	patch_set_int(&p, ANN_FAILURES, v->replica->failures + 1);
 	patch_set_time(&p, ANN_FAILED_AT, v->now_ms);
 	patch_set(&p, ANN_LAST_ERROR, step->text);
+	if (step->is_volume_full)
+		enlarge_volume(op, v, &p);
 	patch_set(&p, ANN_REPORT, report);
 	patch_set(&p, ANN_REPORT_ERROR, NULL);
 	if (patch_send(&p, op->k8s, v->replica, err) < 0)

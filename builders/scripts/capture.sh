@@ -11,7 +11,8 @@ check_server() {
 # Leaves pg_controldata's answer in /tmp/control.
 check_control_file() {
 	pg_controldata "$pgdata" >/tmp/control 2>&1 || fail "$EXIT_INCOMPLETE" capture "$(head -n 1 /tmp/control)"
-	! grep -q '^WARNING' /tmp/control || fail "$EXIT_INCOMPLETE" capture "global/pg_control is damaged: $(grep '^WARNING' /tmp/control)"
+	! grep -q '^WARNING' /tmp/control || fail "$EXIT_INCOMPLETE" capture \
+		"global/pg_control is damaged: $(grep '^WARNING' /tmp/control)"
 }
 
 control() { # FIELD

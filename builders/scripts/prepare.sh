@@ -35,4 +35,5 @@ items=
 while IFS= read -r what; do
 	items="$items${items:+,}\"$(json_text "$(printf '%s' "$what" | cut -c 1-300)")\""
 done </pgdata/prepared
-printf '{"postgres_version":"%s","disarmed":[%s],"recovery_seconds":%d}\n' "$major" "$items" "$recovery_seconds" >/dev/termination-log
+printf '{"postgres_version":"%s","disarmed":[%s],"recovery_seconds":%d}\n' "$major" "$items" "$recovery_seconds" \
+	>/dev/termination-log

@@ -26,6 +26,7 @@ is_superuser() {
 # It wants a passwd entry for its uid, which PostgreSQL's images have.
 need_superuser() {
 	! is_superuser || return 0
+	[ ! -s /tmp/psql.err ] || grep -q 'role "postgres"' /tmp/psql.err || roles_failed
 	stop_server
 	postgres --single -D "$pgdata" -c config_file="$run/postgresql.conf" template1 >/tmp/single.log 2>&1 <<-'SQL' || :
 	CREATE ROLE postgres

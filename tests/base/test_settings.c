@@ -58,7 +58,7 @@ static void the_defaults_are_those_of_the_design(void **state)
 	assert_int_equal(verify->minimum_ttl_ms, 0);
 	assert_null(verify->cpu_request);
 	assert_int_equal(s->intents[INTENT_ANALYTICS].storage_size_bytes, INT64_C(50) << 30);
-	assert_int_equal(s->intents[INTENT_ANALYTICS].minimum_ttl_ms, 7200000);
+	assert_int_equal(s->intents[INTENT_ANALYTICS].minimum_ttl_ms, 0);
 	assert_int_equal(s->intents[INTENT_DISASTER_RECOVERY].storage_size_bytes, INT64_C(50) << 30);
 	assert_int_equal(s->retry_backoff_ms[0], 300000);
 	assert_int_equal(s->retry_backoff_ms[1], 1800000);

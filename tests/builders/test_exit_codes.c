@@ -90,7 +90,11 @@ static void the_job_fails_at_once_for_the_marked_codes(void **state)
 		last = value;
 	}
 	assert_int_equal(json_array_size(values), at);
-	assert_true(at > 0);
+
+	// Said again, since a mark that goes lost means four hours of pods that cannot succeed.
+	AUTO_FREE char *text = NULL;
+	assert_ok(json_print(values, &text, &err), err);
+	assert_string_equal(text, "[10,11,12,13,14,15,16,17,18]");
 }
 
 static void shipped_scripts_are_shell_without_comments(void **state)

@@ -435,6 +435,30 @@ test_prepare_verify() {
 	failed_with "$(code EXIT_INCOMPLETE)" capture "there is no restored database" "no server without a database"
 }
 
+# The way of majors below 14, which have no pg_read_all_data, taken on 15.
+test_grants_before_14() {
+	local shipped=$scripts
+	scripts=$work/before-14
+	mkdir -p "$scripts"
+	cp "$shipped"/*.sh "$scripts"
+	sed -i 's/-ge 14/-ge 99/' "$scripts/prepare.sh"
+	restored_pod before-14
+	address=127.$((RANDOM % 200 + 20)).$((RANDOM % 250)).$((RANDOM % 250 + 1))
+	prepare analytics
+	start_server "$address"
+	is "below 14 analytics may read" "12345 f" "$(query analytics hidden-analytics app 'SELECT count(*) FROM fact') $(
+		query postgres hidden-superuser app "SELECT pg_has_role('analytics', 'pg_read_all_data', 'member')")"
+	query analytics hidden-analytics app 'SET TRANSACTION READ WRITE; DELETE FROM fact' | grep -q 'permission denied'
+	verdict $? "and may not write"
+	stop
+	prepare disaster-recovery
+	start_server "$address"
+	is "below 14 disaster-recovery may write" 12345 "$(query analytics hidden-analytics app \
+		"WITH gone AS (DELETE FROM fact RETURNING 1) SELECT count(*) FROM gone")"
+	stop
+	scripts=$shipped
+}
+
 test_prepare_failures() {
 	restored_pod no-wal
 	local data=$pod/pgdata/pgdata
@@ -516,6 +540,7 @@ for flavour in dash busybox; do
 	test_kopia_double
 	test_prepare
 	test_prepare_verify
+	test_grants_before_14
 	test_prepare_failures
 	test_ipv6
 done

@@ -85,7 +85,7 @@ static void parameters_are_advertised_with_type_and_default(void **state)
 				    "\"deployment_ready_timeout\":{\"default\":1800,\"type\":\"duration\"},"
 				    "\"memory_limit\":{\"type\":\"bytes\"},"
 				    "\"memory_request\":{\"default\":1610612736,\"type\":\"bytes\"},"
-				    "\"minimum_ttl\":{\"default\":7200,\"type\":\"duration\"},"
+				    "\"minimum_ttl\":{\"default\":0,\"type\":\"duration\"},"
 				    "\"storage_size_maximum\":{\"default\":2199023255552,\"type\":\"bytes\"},"
 				    "\"switchover_grace\":{\"default\":120,\"type\":\"duration\"}}");
 }

@@ -140,6 +140,10 @@ static void more_rounds_than_threads_wait_their_turn(void **state)
 		json_decref(result.details);
 		assert_int_equal(result.grade, GRADE_CLEAN);
 	}
+	// Had the second start of a round been taken for another one, all of those would have been done before this one.
+	start(checks, "99999999");
+	wait_done(checks, "99999999");
+	assert_in_range(atomic_load(&dones), ROUNDS, ROUNDS + 1);
 }
 
 // Hold a catalog of database app: a check gets as far as that and hangs.

@@ -76,7 +76,7 @@ static void everything_exists_at_zero_from_the_start(void **state)
 		"understory_reports_total{result=\"given_up\"} 0\n",
 		"understory_reports_owed 0\n",
 		"understory_teardowns_held 0\n",
-		"understory_canopy_requests_total{endpoint=\"restore-worklist\",code=\"200\"} 0\n",
+		"understory_canopy_requests_total{endpoint=\"/restore-worklist\",code=\"200\"} 0\n",
 		"understory_kube_requests_total{verb=\"list\",resource=\"namespaces\",code=\"200\"} 0\n",
 		"# TYPE understory_last_tick_timestamp_seconds gauge\nunderstory_last_tick_timestamp_seconds 0\n",
 		"understory_replicas_unavailable 0\n",

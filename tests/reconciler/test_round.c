@@ -43,6 +43,7 @@ struct row {
 	enum report_grade check_grade;
 	enum step_kind kind;
 	enum report_grade grade; // with STEP_FAIL
+	bool is_volume_full;	 // with STEP_FAIL
 	const char *text;	 // part of the step's text; NULL: not looked at
 };
 
@@ -82,6 +83,10 @@ static const struct row rows[] = {
 		.seen = {.round = KEY, .has_job = true, .job = JOB_FAILED, .job_reason = "PodFailurePolicy", .has_restore_pod = true,
 			.message = "{\"error\":\"wrong password\",\"stage\":\"restore\"}", .exit_code = 12},
 		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .text = "wrong password"},
+	{.label = "restoring, Job failed: the volume is full", .intent = "verify", .entry = S1, .annotations = RESTORING,
+		.seen = {.round = KEY, .has_job = true, .job = JOB_FAILED, .job_reason = "PodFailurePolicy", .has_restore_pod = true,
+			.message = "{\"error\":\"volume full\",\"stage\":\"restore\"}", .exit_code = 16},
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .text = "volume full", .is_volume_full = true},
 	{.label = "restoring, Job failed: killed for memory", .intent = "verify", .entry = S1, .annotations = RESTORING,
 		.seen = {.round = KEY, .has_job = true, .job = JOB_FAILED, .job_reason = "BackoffLimitExceeded",
 			.has_restore_pod = true, .exit_code = 137},
@@ -248,6 +253,8 @@ static void check_row(const struct row *row, const struct settings *settings)
 		fail_msg("%s: %s (%s), expected %s", row->label, step_kind_text[step.kind], step.text, step_kind_text[row->kind]);
 	if (row->kind == STEP_FAIL && step.grade != row->grade)
 		fail_msg("%s: grade %s, expected %s", row->label, report_grade_text[step.grade], report_grade_text[row->grade]);
+	if (step.is_volume_full != row->is_volume_full)
+		fail_msg("%s: volume full is %d", row->label, step.is_volume_full);
 	if (row->text != NULL && strstr(step.text, row->text) == NULL)
 		fail_msg("%s: \"%s\", expected \"%s\"", row->label, step.text, row->text);
 	if (row->entry != NULL)
