@@ -41,7 +41,7 @@ def call(method, url, body=None, kind="application/json"):
     request = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": kind})
     with urllib.request.urlopen(request, timeout=60) as answer:
         text = answer.read()
-    return json.loads(text) if text.strip() else None
+    return json.loads(text) if answer.headers.get("Content-Type", "").startswith("application/json") and text else None
 
 
 def wait_until(what, condition, seconds=120):
@@ -200,7 +200,7 @@ def provision(build):
         created = lambda resource: sum(r["count"] for r in stage.requests() if r["verb"] == "create" and r["resource"] == resource)
         wait_until("the first Namespace", lambda: created("namespaces") >= 1)
         begin = time.monotonic()
-        wait_until("the last Job", lambda: created("jobs") >= NEW)
+        wait_until("the last Job", lambda: created("jobs.batch") >= NEW)
         ours = time.monotonic() - begin
         groups = made_objects(stage)
         lines = [line for group in groups.values() for line in group]
