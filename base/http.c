@@ -1,17 +1,24 @@
 #include "base/http.h"
 
+#include "base/clock.h"
 #include <curl/curl.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
 
-// Seconds of silence before the kernel probes a connection, and between probes: below the 5 minutes after which firewalls and NAT
-// commonly forget an idle connection.
-#define KEEPALIVE_IDLE_S 30L
-#define KEEPALIVE_INTERVAL_S 10L
+// Seconds of silence before the kernel probes a connection, and between probes. A probe also keeps firewalls and NAT from
+// forgetting an idle connection, which they commonly do after 5 minutes, some cloud balancers after 1. Linux counts probes
+// (TCP_KEEPCNT, 9 by default: 20 + 9 * 5 s) unless TCP_USER_TIMEOUT is set; then it is that time since the last sign of the peer
+// that ends the connection (net/ipv4/tcp_timer.c, tcp_keepalive_timer): 20, 25, 30, 35, and over at 40. The same time ends a
+// connection whose sent bytes nobody acknowledges, for which the default is about 15 minutes.
+#define KEEPALIVE_IDLE_S 20L
+#define KEEPALIVE_INTERVAL_S 5L
 #define HEADER_MAX ((size_t)64 << 10)
 
 struct idle {
@@ -47,8 +54,10 @@ struct transfer {
 	struct http_response *response;
 	size_t received;
 	size_t max_body_bytes;
-	int sent; // times the request was put on the wire
+	int sent;            // times the request was put on the wire
+	int64_t heard_at_ms; // monotonic: when the last byte came, and on_body was done with it
 	bool head_complete;
+	bool silent; // for longer than the request allows
 	bool repeatable;
 	bool failed; // a callback filled *err
 	struct error *err;
@@ -179,6 +188,7 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 		t->failed = true;
 		return 0;
 	}
+	t->heard_at_ms = clock_mono_ms();
 	return len;
 }
 
@@ -187,22 +197,52 @@ static size_t on_write(char *data, size_t size, size_t count, void *arg)
 static size_t on_header(char *line, size_t size, size_t count, void *arg)
 {
 	struct transfer *t = arg;
-	if (line[0] == '\r' || line[0] == '\n')
+	bool is_blank = line[0] == '\r' || line[0] == '\n';
+	t->heard_at_ms = clock_mono_ms();
+	if (is_blank && !t->head_complete && t->request->on_head != NULL && status_of(t->easy) / 100 == 2)
+		t->request->on_head(t->request->arg, status_of(t->easy));
+	if (is_blank)
 		t->head_complete = true;
 	else if (strncmp(line, "HTTP/", strlen("HTTP/")) == 0) // after a 1xx comes another; a trailer changes nothing
 		t->head_complete = false;
 	return size * count;
 }
 
+static bool is_cancelled(const struct transfer *t)
+{
+	const atomic_bool *of_client = t->client->cancel;
+	const atomic_bool *of_request = t->request->cancel;
+	return (of_client != NULL && atomic_load(of_client)) || (of_request != NULL && atomic_load(of_request));
+}
+
+static bool is_silent(const struct transfer *t)
+{
+	int64_t limit_ms = t->request->silence_timeout_ms;
+	if (limit_ms > HTTP_TIMEOUT_MS && !t->head_complete)
+		limit_ms = HTTP_TIMEOUT_MS;
+	return limit_ms > 0 && clock_mono_ms() - t->heard_at_ms > limit_ms;
+}
+
 // CURLOPT_XFERINFOFUNCTION: at least once a second, also while connecting.
 static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
 {
-	const struct transfer *t = arg;
+	struct transfer *t = arg;
 	(void)down_total;
 	(void)down;
 	(void)up_total;
 	(void)up;
-	return t->client->cancel != NULL && atomic_load(t->client->cancel) ? 1 : 0;
+	t->silent = is_silent(t);
+	return t->silent || is_cancelled(t) ? 1 : 0;
+}
+
+// CURLOPT_SOCKOPTFUNCTION. A connection works without it, only that a dead peer is found later.
+static int on_socket(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+	const unsigned int peer_timeout_ms = HTTP_PEER_TIMEOUT_MS;
+	(void)arg;
+	(void)purpose;
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &peer_timeout_ms, sizeof(peer_timeout_ms));
+	return CURL_SOCKOPT_OK;
 }
 
 // CURLOPT_PREREQFUNCTION. When a connection from the pool turns out to be closed, libcurl sends the request again on a new one.
@@ -269,6 +309,8 @@ static int set_connection(CURL *easy, const struct http_client *client, int64_t 
 	SET(CURLOPT_TCP_KEEPALIVE, 1L);
 	SET(CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
 	SET(CURLOPT_TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
+	SET(CURLOPT_SOCKOPTFUNCTION, on_socket);
+	SET(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L); // a proxy's head is not the answer's
 	SET(CURLOPT_USERAGENT, client->user_agent);
 	return 0;
 }
@@ -284,7 +326,8 @@ static int set_callbacks(CURL *easy, struct transfer *t, struct error *err)
 	SET(CURLOPT_NOPROGRESS, 0L);
 	SET(CURLOPT_PREREQFUNCTION, on_send);
 	SET(CURLOPT_PREREQDATA, t);
-	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)t->max_body_bytes); // refuses by Content-Length, before the first byte
+	size_t largest = t->max_body_bytes < INT64_MAX ? t->max_body_bytes : INT64_MAX;
+	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)largest); // refuses by Content-Length, before the first byte
 	return 0;
 }
 
@@ -437,6 +480,9 @@ static int explain(const struct transfer *t, CURLcode code, const char *detail, 
 		return -1; // by the callback
 	if (code == CURLE_ABORTED_BY_CALLBACK && t->sent > 1 && !t->repeatable)
 		return error_set(err, ERROR_TRANSIENT, "the connection was closed before an answer came");
+	if (code == CURLE_ABORTED_BY_CALLBACK && t->silent)
+		return error_set(
+			err, ERROR_TRANSIENT, "the server was silent for %" PRId64 " ms", clock_mono_ms() - t->heard_at_ms);
 	if (code == CURLE_ABORTED_BY_CALLBACK)
 		return error_set(err, ERROR_CANCELLED, "cancelled");
 	if (code == CURLE_FILESIZE_EXCEEDED)
@@ -506,9 +552,10 @@ int http_do(struct http_client *client, const struct http_request *request, stru
 
 	struct http_response made = {0};
 	struct transfer t = {.easy = handle->easy, .client = client, .request = request, .response = &made, .err = err};
+	t.heard_at_ms = clock_mono_ms();
 	t.max_body_bytes = request->max_body_bytes > 0 ? request->max_body_bytes : HTTP_BODY_MAX;
 	t.repeatable = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
-	buf_init(&made.body, t.max_body_bytes);
+	buf_init(&made.body, request->on_body != NULL && t.max_body_bytes > HTTP_BODY_MAX ? HTTP_BODY_MAX : t.max_body_bytes);
 	struct curl_slist *headers = NULL;
 	struct curl_slist *connect_to = NULL;
 	int rc = set_up_and_perform(handle->easy, &t, url, &headers, &connect_to, err);

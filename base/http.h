@@ -1,7 +1,9 @@
 // HTTP client over libcurl: time-outs, size limits, TLS with private CAs and client certificates, SOCKS5, connection re-use.
 //
 // A client holds what is common to all requests to one service and a pool of connections; it may be used by any number of threads
-// at once. http_do() blocks its caller, at most for the request's time-out. It never retries: the callers know which of their calls
+// at once. http_do() blocks its caller, at most for the request's time-out; a stream of days is as good as any other, when on_body
+// takes it and its time-outs allow it. A peer that is gone without a word (its host died, a firewall forgot the connection) is found
+// by the kernel in HTTP_PEER_TIMEOUT_MS, whether or not anything is being sent. It never retries: the callers know which of their calls
 // may be repeated. (A GET or HEAD may reach the server twice when a connection from the pool turns out to be closed; nothing else
 // does.) Bodies, tokens and query strings are never logged and never part of an error text. The first client makes the process
 // ignore SIGPIPE, unless the program has a handler for it.
@@ -17,6 +19,7 @@
 
 #define HTTP_CONNECT_TIMEOUT_MS 10000
 #define HTTP_TIMEOUT_MS 30000
+#define HTTP_PEER_TIMEOUT_MS 40000 // TCP keepalive and TCP_USER_TIMEOUT: see http.c
 #define HTTP_BODY_MAX ((size_t)8 << 20)
 
 // PEM texts and paths are copied. NULL leaves a thing out; without a CA the system's store is used.
@@ -32,6 +35,9 @@ struct http_options {
 	const atomic_bool *cancel;	// when it turns true, requests in flight end with ERROR_CANCELLED within a second
 };
 
+// The status line and the headers have come, long before the body when that is a stream.
+typedef void (*http_on_head)(void *arg, int status);
+
 // Part of a body as it arrives. A failure ends the request with *err.
 typedef int (*http_on_body)(void *arg, const char *data, size_t len, struct error *err);
 
@@ -43,9 +49,12 @@ struct http_request {
 	const char *body;	    // may be NULL
 	size_t body_len;
 	int64_t timeout_ms;	    // whole request; 0: HTTP_TIMEOUT_MS
+	int64_t silence_timeout_ms; // without a byte from the server; 0: no limit. The head has HTTP_TIMEOUT_MS at most.
 	size_t max_body_bytes;	    // of the answer; 0: HTTP_BODY_MAX. Past it the request fails with ERROR_INVALID.
-	http_on_body on_body;	    // receives the body of a 2xx instead of http_response.body
+	http_on_head on_head;	    // called once the head of a 2xx is whole; may be NULL
+	http_on_body on_body;	    // receives the body of a 2xx instead of http_response.body; other bodies keep HTTP_BODY_MAX
 	void *arg;
+	const atomic_bool *cancel;  // as in http_options, for this request; either one ends it
 };
 
 struct http_response {

@@ -12,9 +12,11 @@
 
 // What is known of the tries of one call.
 struct progress {
+	struct k8s_client *client;
 	const struct k8s_call *call;
 	int64_t deadline_ms; // monotonic
 	int tries;
+	bool observed;      // the request in hand is counted
 	bool body_taken;    // by call->on_body
 	bool fresh_token;   // the next try reads the token file again
 	struct error first; // that was transient
@@ -59,11 +61,30 @@ static int refusal(const struct http_response *response, struct error *err)
 	return -1;
 }
 
+static void observe(struct progress *p, int status)
+{
+	if (p->client->on_request != NULL && !p->observed)
+		p->client->on_request(p->client->on_request_arg, p->call->verb, p->call->resource, status);
+	p->observed = true;
+}
+
+static void pass_head(void *arg, int status)
+{
+	struct progress *p = arg;
+	observe(p, status);
+	p->call->on_head(p->call->arg, status);
+}
+
 static int pass_body(void *arg, const char *data, size_t len, struct error *err)
 {
 	struct progress *p = arg;
 	p->body_taken = true;
 	return p->call->on_body(p->call->arg, data, len, err);
+}
+
+static const atomic_bool *cancel_of(const struct progress *p)
+{
+	return p->call->cancel != NULL ? p->call->cancel : p->client->cancel;
 }
 
 static int request_once(struct k8s_client *client, struct progress *p, struct http_response *response, struct error *err)
@@ -91,13 +112,16 @@ static int request_once(struct k8s_client *client, struct progress *p, struct ht
 		.body = call->body,
 		.body_len = call->body == NULL ? 0 : strlen(call->body),
 		.timeout_ms = left_ms > 0 ? left_ms : 1, // 0 would stand for the default
+		.silence_timeout_ms = call->silence_timeout_ms,
 		.max_body_bytes = call->max_body_bytes,
+		.on_head = call->on_head == NULL ? NULL : pass_head,
 		.on_body = call->on_body == NULL ? NULL : pass_body,
 		.arg = p,
+		.cancel = cancel_of(p),
 	};
+	p->observed = false;
 	int rc = http_do(client->http, &request, response, err);
-	if (client->on_request != NULL)
-		client->on_request(client->on_request_arg, call->verb, call->resource, rc < 0 ? 0 : response->status);
+	observe(p, rc < 0 ? 0 : response->status);
 	return rc;
 }
 
@@ -116,32 +140,34 @@ static int try_once(struct k8s_client *client, struct progress *p, struct http_r
 	return rc;
 }
 
-static bool is_cancelled(const struct k8s_client *client)
+static bool is_cancelled(const struct progress *p)
 {
-	return client->cancel != NULL && atomic_load(client->cancel);
+	const atomic_bool *cancel = cancel_of(p);
+	return cancel != NULL && atomic_load(cancel);
 }
 
 // 0 when the wait is over and the call is not cancelled.
-static int wait_ms(const struct k8s_client *client, int64_t ms, struct error *err)
+static int wait_ms(const struct progress *p, int64_t ms, struct error *err)
 {
 	int64_t until = clock_mono_ms() + ms;
-	for (int64_t left = ms; left > 0 && !is_cancelled(client); left = until - clock_mono_ms()) {
+	for (int64_t left = ms; left > 0 && !is_cancelled(p); left = until - clock_mono_ms()) {
 		int64_t slice = left < CANCEL_POLL_MS ? left : CANCEL_POLL_MS;
 		(void)nanosleep(&(struct timespec){.tv_nsec = slice * 1000000}, NULL);
 	}
-	return is_cancelled(client) ? error_set(err, ERROR_CANCELLED, "cancelled") : 0;
+	return is_cancelled(p) ? error_set(err, ERROR_CANCELLED, "cancelled") : 0;
 }
 
 static bool may_repeat(const struct progress *p, const struct error *failure)
 {
+	int tries = p->call->tries > 0 ? p->call->tries : K8S_CALL_TRIES;
 	// 429: the server says that it did nothing.
-	return failure->kind == ERROR_TRANSIENT && p->tries < K8S_CALL_TRIES && !p->body_taken &&
+	return failure->kind == ERROR_TRANSIENT && p->tries < tries && !p->body_taken &&
 	       (p->call->repeatable || failure->http_status == 429);
 }
 
 // Wait before the next try, or say that there is none. What the server asks for is never cut short: when it does not fit into the
 // call's time, the caller gets the error and with it the time.
-static int pause_or_give_up(struct k8s_client *client, const struct progress *p, const struct error *failure, struct error *err)
+static int pause_or_give_up(const struct progress *p, const struct error *failure, struct error *err)
 {
 	int64_t pause_ms = K8S_CALL_PAUSE_MS;
 	for (int i = 1; i < p->tries && pause_ms < K8S_CALL_PAUSE_MAX_MS; i++)
@@ -153,7 +179,7 @@ static int pause_or_give_up(struct k8s_client *client, const struct progress *p,
 		*err = *failure;
 		return -1;
 	}
-	return wait_ms(client, pause_ms, err);
+	return wait_ms(p, pause_ms, err);
 }
 
 // The first failure and how often it was tried tell more than the last one, which is often only a time-out.
@@ -170,7 +196,8 @@ static int give_up(const struct progress *p, struct error *err)
 
 int k8s_call_do(struct k8s_client *client, const struct k8s_call *call, struct http_response *response, struct error *err)
 {
-	struct progress p = {.call = call, .deadline_ms = clock_mono_ms() + K8S_CALL_TIMEOUT_MS};
+	int64_t timeout_ms = call->timeout_ms > 0 ? call->timeout_ms : K8S_CALL_TIMEOUT_MS;
+	struct progress p = {.client = client, .call = call, .deadline_ms = clock_mono_ms() + timeout_ms};
 	bool had_401 = false;
 	for (;;) {
 		struct error failure = {0};
@@ -178,9 +205,33 @@ int k8s_call_do(struct k8s_client *client, const struct k8s_call *call, struct h
 			return 0;
 		if (p.first.kind == ERROR_NONE && failure.kind == ERROR_TRANSIENT)
 			p.first = failure;
-		p.fresh_token = failure.http_status == 401 && !had_401 && client->config->token_file != NULL;
+		p.fresh_token = failure.http_status == 401 && !had_401 && !p.body_taken && client->config->token_file != NULL;
 		had_401 = had_401 || failure.http_status == 401;
-		if (!p.fresh_token && pause_or_give_up(client, &p, &failure, err) < 0)
+		if (!p.fresh_token && pause_or_give_up(&p, &failure, err) < 0)
 			return give_up(&p, err);
 	}
+}
+
+static int decode_answer(struct k8s_client *client, const struct k8s_call *call, json_t **out, struct error *err)
+{
+	AUTO(http_response) struct http_response response = {0};
+	if (k8s_call_do(client, call, &response, err) < 0)
+		return -1;
+	if (out == NULL || json_parse(buf_str(&response.body), response.body.len, out, err) == 0)
+		return 0;
+	err->kind = ERROR_TRANSIENT;
+	return k8s_call_wrap(call, err);
+}
+
+int k8s_call_json(struct k8s_client *client, struct k8s_call *call, const json_t *object, json_t **out, struct error *err)
+{
+	AUTO_FREE char *text = NULL;
+	if (object != NULL && json_print(object, &text, err) < 0)
+		return -1;
+	call->body = text;
+	int rc = decode_answer(client, call, out, err);
+	if (text != NULL)
+		secret_wipe(text, strlen(text));
+	call->body = NULL;
+	return rc;
 }

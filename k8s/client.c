@@ -14,7 +14,6 @@ int k8s_client_new(const struct k8s_config *config, const atomic_bool *cancel, s
 		.proxy = config->proxy_url,
 		.tls_server_name = config->tls_server_name,
 		.skip_tls_verify = config->skip_tls_verify,
-		.cancel = cancel,
 	};
 	struct k8s_client *made = calloc(1, sizeof(*made));
 	if (made == NULL)
@@ -45,31 +44,6 @@ void k8s_observe(struct k8s_client *client, k8s_on_request on_request, void *arg
 	client->on_request_arg = arg;
 }
 
-// Make the call and decode the answer, when it is wanted. An answer that is no JSON comes from something between the API server
-// and us, which passes.
-static int call_json(struct k8s_client *client, const struct k8s_call *call, json_t **out, struct error *err)
-{
-	AUTO(http_response) struct http_response response = {0};
-	if (k8s_call_do(client, call, &response, err) < 0)
-		return -1;
-	if (out == NULL || json_parse(buf_str(&response.body), response.body.len, out, err) == 0)
-		return 0;
-	err->kind = ERROR_TRANSIENT;
-	return k8s_call_wrap(call, err);
-}
-
-// call_json() with an object as the body; the text of it may hold a Secret.
-static int send_object(struct k8s_client *client, struct k8s_call *call, const json_t *object, json_t **out, struct error *err)
-{
-	AUTO_FREE char *text = NULL;
-	if (json_print(object, &text, err) < 0)
-		return -1;
-	call->body = text;
-	int rc = call_json(client, call, out, err);
-	secret_wipe(text, strlen(text));
-	return rc;
-}
-
 static int write_target(
 	struct buf *target, const struct k8s_resource *resource, const char *namespace, const char *name, struct error *err)
 {
@@ -86,7 +60,7 @@ int k8s_get(struct k8s_client *client, const struct k8s_resource *resource, cons
 	buf_init(&target, K8S_URL_MAX);
 	if (k8s_url_path(&target, resource, namespace, name, err) < 0)
 		return -1;
-	const struct k8s_call call = {
+	struct k8s_call call = {
 		.verb = "get",
 		.resource = resource->plural,
 		.namespace = namespace,
@@ -95,13 +69,13 @@ int k8s_get(struct k8s_client *client, const struct k8s_resource *resource, cons
 		.target = buf_str(&target),
 		.repeatable = true,
 	};
-	return call_json(client, &call, out, err);
+	return k8s_call_json(client, &call, NULL, out, err);
 }
 
 int k8s_get_path(struct k8s_client *client, const char *path, json_t **out, struct error *err)
 {
-	const struct k8s_call call = {.verb = "get", .resource = path, .method = "GET", .target = path, .repeatable = true};
-	return call_json(client, &call, out, err);
+	struct k8s_call call = {.verb = "get", .resource = path, .method = "GET", .target = path, .repeatable = true};
+	return k8s_call_json(client, &call, NULL, out, err);
 }
 
 int k8s_create(struct k8s_client *client, const struct k8s_resource *resource, const char *namespace, const json_t *object,
@@ -120,7 +94,7 @@ int k8s_create(struct k8s_client *client, const struct k8s_resource *resource, c
 		.target = buf_str(&target),
 		.content_type = "application/json",
 	};
-	return send_object(client, &call, object, out, err);
+	return k8s_call_json(client, &call, object, out, err);
 }
 
 int k8s_apply(struct k8s_client *client, const struct k8s_resource *resource, const char *namespace, const json_t *object,
@@ -143,7 +117,7 @@ int k8s_apply(struct k8s_client *client, const struct k8s_resource *resource, co
 		.content_type = "application/apply-patch+yaml", // of which JSON is a part
 		.repeatable = true,
 	};
-	return send_object(client, &call, object, out, err);
+	return k8s_call_json(client, &call, object, out, err);
 }
 
 // A merge patch has the same effect twice, and one with a resourceVersion has it once.
@@ -164,7 +138,7 @@ int k8s_patch(struct k8s_client *client, const struct k8s_resource *resource, co
 		.content_type = "application/merge-patch+json",
 		.repeatable = true,
 	};
-	return send_object(client, &call, patch, out, err);
+	return k8s_call_json(client, &call, patch, out, err);
 }
 
 // A precondition that is NULL is left out.
@@ -206,7 +180,7 @@ int k8s_delete(struct k8s_client *client, const struct k8s_resource *resource, c
 		.repeatable = uid != NULL, // without it a second try could meet a namesake that was made in between
 	};
 	struct error failure = {0};
-	if (send_object(client, &call, options, NULL, &failure) == 0 || failure.kind == ERROR_NOT_FOUND)
+	if (k8s_call_json(client, &call, options, NULL, &failure) == 0 || failure.kind == ERROR_NOT_FOUND)
 		return 0;
 	*err = failure;
 	return -1;

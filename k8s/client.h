@@ -10,6 +10,7 @@
 #ifndef K8S_CLIENT_H
 #define K8S_CLIENT_H
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "k8s/config.h"
@@ -54,6 +55,8 @@ struct k8s_list_options {
 	int (*on_item)(void *arg, json_t *item, struct error *err);
 	void (*on_restart)(void *arg);
 	void *arg;
+	struct buf *resource_version; // receives the list's, from which a watch goes on; NULL: not wanted
+	const atomic_bool *cancel;    // in place of the client's; NULL: the client's
 };
 MUST_CHECK int k8s_list(struct k8s_client *client, const struct k8s_resource *resource, const char *namespace,
 	const struct k8s_list_options *options, struct error *err);
@@ -61,7 +64,8 @@ MUST_CHECK int k8s_list(struct k8s_client *client, const struct k8s_resource *re
 // GET of any path of the API server, for /version and the like.
 MUST_CHECK int k8s_get_path(struct k8s_client *client, const char *path, json_t **out, struct error *err);
 
-// Called after each request, from the thread that made it; status 0 stands for no answer. For metrics.
+// Called after each request (of a watch: when its head came), from the thread that made it; status 0 stands for no answer. For
+// metrics. To be set before another thread uses the client.
 typedef void (*k8s_on_request)(void *arg, const char *verb, const char *resource, int status);
 void k8s_observe(struct k8s_client *client, k8s_on_request on_request, void *arg);
 

@@ -44,6 +44,15 @@ static int page_target(struct buf *target, const struct k8s_resource *resource, 
 	return next[0] == '\0' ? 0 : k8s_url_query(target, "continue", next, err);
 }
 
+static int read_version(const json_t *envelope, struct buf *version, struct error *err)
+{
+	const char *text = json_find_str(envelope, "metadata", "resourceVersion");
+	if (text == NULL || text[0] == '\0')
+		return error_set(err, ERROR_INVALID, "\"metadata.resourceVersion\" is missing");
+	buf_reset(version);
+	return buf_add_str(version, text, err);
+}
+
 // The token of the page after this one into *next. A list without metadata is refused: taken for the last page it would hide
 // objects.
 static int read_next(const json_t *envelope, struct buf *next, struct error *err)
@@ -68,7 +77,9 @@ static int decode_page(
 	AUTO(json) json_t *envelope = NULL;
 	if (k8s_call_do(client, call, &response, err) < 0)
 		return -1;
-	if (json_items_finish(&page->items, &envelope, err) < 0 || read_next(envelope, next, err) < 0)
+	struct buf *version = page->options->resource_version;
+	if (json_items_finish(&page->items, &envelope, err) < 0 || read_next(envelope, next, err) < 0 ||
+		(version != NULL && read_version(envelope, version, err) < 0))
 		return k8s_call_wrap(call, err);
 	return 0;
 }
@@ -93,6 +104,7 @@ static int list_page(struct k8s_client *client, const struct k8s_resource *resou
 		.on_body = on_body,
 		.arg = &page,
 		.max_body_bytes = PAGE_MAX,
+		.cancel = options->cancel,
 	};
 	json_items_init(&page.items, "items", ITEM_MAX, on_item, &page);
 	int rc = decode_page(client, &call, &page, next, err);

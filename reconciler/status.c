@@ -1,10 +1,13 @@
 #include "reconciler/status.h"
 
-#include "base/quantity.h"
+#include "base/buf.h"
 #include "reconciler/cluster.h"
 #include "reconciler/wiring.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define CONDITIONS_MAX 4096
 
 // Owed while the annotation is there; landed when the last round's report has.
 static const char *report_text(const struct replica *r)
@@ -27,7 +30,31 @@ static void size_text(int64_t bytes, char out[32])
 		(long long)(bytes >= INT64_C(10) << 30 ? bytes >> 30 : bytes >> 20));
 }
 
-static int add_row(json_t *rows, const struct replica *r, const struct cluster *cluster, struct error *err)
+// Why a Namespace stays Terminating, in the words of its conditions (remaining objects, finalizers, a broken API group). The caller
+// frees *out; NULL when it says nothing.
+static int why_terminating(struct k8s_client *k8s, const struct replica *r, char **out, struct error *err)
+{
+	AUTO(json) json_t *namespace = NULL;
+	AUTO(buf) struct buf text;
+	size_t i;
+	const json_t *condition;
+
+	buf_init(&text, CONDITIONS_MAX);
+	if (k8s_get(k8s, &K8S_NAMESPACE, NULL, r->namespace, &namespace, err) < 0)
+		return err->kind == ERROR_NOT_FOUND ? 0 : -1;
+	json_array_foreach(json_find(namespace, "status", "conditions"), i, condition) {
+		const char *status = json_find_str(condition, "status");
+		const char *message = json_find_str(condition, "message");
+		if (status == NULL || strcmp(status, "True") != 0 || message == NULL)
+			continue;
+		if (buf_addf(&text, err, "%s%.512s", text.len == 0 ? "" : "; ", message) < 0)
+			break; // long enough to see what holds it
+	}
+	*out = text.len == 0 ? NULL : strdup(buf_str(&text));
+	return 0;
+}
+
+static int add_row(json_t *rows, const struct replica *r, const struct cluster *cluster, const char *why, struct error *err)
 {
 	json_t *row = json_object();
 	char size[32] = "";
@@ -46,7 +73,7 @@ static int add_row(json_t *rows, const struct replica *r, const struct cluster *
 		{"snapshot_id", r->last_restored_snapshot_id}, {"desired_snapshot_id", r->desired_snapshot_id},
 		{"round", or_null(r->round)}, {"active_round", or_null(r->active_round)}, {"run_id", or_null(r->run_id)},
 		{"postgres_version", r->postgres_version}, {"size", or_null(size)}, {"report", report_text(r)},
-		{"report_error", r->report_error}, {"last_error", r->last_error}, {"replica_id", or_null(r->replica_id)},
+		{"report_error", r->report_error}, {"last_error", why != NULL ? why : r->last_error}, {"replica_id", or_null(r->replica_id)},
 		{"server_id", or_null(r->server_id)}, {"group_id", or_null(r->group_id)}};
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		if (output_set(row, members[i].key, members[i].value, err) < 0)
@@ -70,7 +97,11 @@ int status(const struct settings *settings, enum output_format format, struct er
 	if (wiring_open(settings, WIRING_CLUSTER, &wiring, err) < 0 || cluster_load(wiring_operator(wiring)->k8s, &cluster, err) < 0)
 		return -1;
 	for (size_t i = 0; i < cluster->replica_count; i++) {
-		if (add_row(rows, &cluster->replicas[i], cluster, err) < 0)
+		const struct replica *r = &cluster->replicas[i];
+		AUTO_FREE char *why = NULL;
+		if (r->is_deleting && why_terminating(wiring_operator(wiring)->k8s, r, &why, err) < 0)
+			return -1;
+		if (add_row(rows, r, cluster, why, err) < 0)
 			return -1;
 	}
 	return output_rows(rows, columns, sizeof(columns) / sizeof(columns[0]), format, err);

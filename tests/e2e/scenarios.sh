@@ -69,6 +69,7 @@ setting_up()
 	stop canopy
 	rm -f "$WORK/log/operator.log"
 	echo "$1" >"$WORK/worklist.yaml"
+	write_settings
 	start_canopy
 	start_apiserver
 }
@@ -212,6 +213,125 @@ restarted_in_the_middle()
 	check "a renamed declaration keeps its Namespace" test "$(namespace_of $ANALYTICS | cut -d- -f1,2)" = nauru-analytics
 }
 
+# Desired state from a file: credentials from a Secret, the report kept as an annotation.
+worklist_file()
+{
+	local ns key
+	setting_up '[]'
+	# shellcheck disable=SC1091
+	. "$WORK/s3/keys/backup.key"
+	api_create /api/v1/namespaces/$OPERATOR_NAMESPACE/secrets "{\"apiVersion\": \"v1\", \"kind\": \"Secret\", \"metadata\":
+		{\"name\": \"nauru\"}, \"stringData\": {\"repositoryPassword\": \"$(cat "$SOURCE/repository.password")\",
+		\"accessKeyId\": \"$AWS_ACCESS_KEY_ID\", \"secretAccessKey\": \"$AWS_SECRET_ACCESS_KEY\"}}"
+	entry $ANALYTICS analytics "$SNAPSHOT_1" | sed 's/^- {/- {secret: nauru, engine: restic, /' >"$WORK/desired.yaml"
+	start_operator CANOPY_BASE_URL= WORKLIST_FILE="$WORK/desired.yaml"
+	check "the replica becomes active" comes 60 state_is $ANALYTICS active
+	check "its report is not owed to anybody" comes 20 report_is $ANALYTICS landed
+	ns=$(namespace_of $ANALYTICS)
+	check "it is kept as an annotation" test_healthy "$ns"
+	check "and as an Event" event_is Reported
+	check "canopy was never asked" test "$(curl -fsS -m 20 "$CANOPY/_captured")" = '[]'
+	echo '- {replica_id: nonsense}' >"$WORK/desired.yaml"
+	check "a bad file is named by line" comes 10 log_has 'desired.yaml:1:'
+	check "and tears nothing down" namespace_of $ANALYTICS
+}
+
+test_healthy() { annotation "$1" last-report | field replica_healthy | grep true; }
+api_create() { curl -fsS -m 20 -o /dev/null -H 'Content-Type: application/json' "$API$1" -d "$2"; }
+api_faults() { curl -fsS -m 20 -o /dev/null "$API/_faults" -d "$1"; }
+
+# What is in the way in the cluster: a foreign Namespace, a right that is missing, a Namespace that does not go.
+bad_cluster()
+{
+	local ns before
+	setting_up "$(entry $VERIFY verify "$SNAPSHOT_1"; entry $ANALYTICS analytics "$SNAPSHOT_1")"
+	ns=nauru-analytics-63af0b39 # what design.md's rule makes of the name and the two ids
+	api_create /api/v1/namespaces "{\"apiVersion\": \"v1\", \"kind\": \"Namespace\", \"metadata\": {\"name\": \"$ns\"}}"
+	before=$(api "/api/v1/namespaces/$ns" | field metadata resourceVersion)
+	api_faults '[{"verb": "create", "path": "/apis/batch/v1/*", "status": 403, "reason": "Forbidden"}]'
+	start_operator
+	check "a foreign Namespace is said to be one" comes 20 event_is ForeignNamespace
+	check "and left alone" test "$(api "/api/v1/namespaces/$ns" | field metadata resourceVersion)" = "$before"
+	check "a right that is missing is named" comes 20 log_has 'replica not brought forward.*jobs'
+	check "the round waits for it" state_is $VERIFY restoring
+	check "plan says 2: there is something to do" exits 2 plan
+	check "the operator is ready all the same" curl -fsS -m 5 "$METRICS/readyz"
+	api_faults '[]'
+	check "with the right it goes on" comes 90 landed healthy 1
+	check "once" never landed_twice
+	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
+	start_operator
+	check "a replica is restored" comes 60 state_is $ANALYTICS active
+	ns=$(namespace_of $ANALYTICS)
+	curl -fsS -m 20 -o /dev/null -X PATCH -H 'Content-Type: application/merge-patch+json' "$API/api/v1/namespaces/$ns" \
+		-d '{"metadata": {"finalizers": ["example.org/stays"]}}'
+	curl -fsS -m 20 -o /dev/null -X DELETE "$API/api/v1/namespaces/$ns"
+	check "a Namespace that stays Terminating is shown as such" comes 20 state_is $ANALYTICS terminating
+	sleep 3
+	check "its finalizer is not stripped" test "$(api "/api/v1/namespaces/$ns" | field metadata finalizers 0)" = example.org/stays
+	curl -fsS -m 20 -o /dev/null -X PATCH -H 'Content-Type: application/merge-patch+json' "$API/api/v1/namespaces/$ns" \
+		-d '{"metadata": {"finalizers": null}}'
+	check "when it is gone the replica is made anew" comes 90 state_is $ANALYTICS active
+}
+
+# TLS with a private CA and a token, as a real API server has it.
+over_tls()
+{
+	local port ca=$WORK/tls/ca.crt
+	stop apiserver
+	stop operator
+	mkdir -p "$WORK/tls"
+	(cd "$WORK/tls" && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=ca' -keyout ca.key -out ca.crt \
+		-days 2 -addext basicConstraints=critical,CA:TRUE && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-subj '/CN=server' -keyout tls.key -out tls.csr && openssl x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -days 2 -out tls.crt \
+		-extfile <(echo subjectAltName=IP:127.0.0.1) && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+		-subj '/CN=ca' -keyout other.key -out other.crt -days 2 && openssl rand -hex 16 >token) >"$WORK/log/openssl.log" 2>&1
+	rm -f "$WORK/apiserver.port"
+	spawn apiserver "$STUB_APISERVER" --listen 127.0.0.1:0 --port-file "$WORK/apiserver.port" --tls-cert "$WORK/tls/tls.crt" \
+		--tls-key "$WORK/tls/tls.key" --token-file "$WORK/tls/token"
+	check "the API server is up" wait_for 20 apiserver [ -s "$WORK/apiserver.port" ]
+	port=$(cat "$WORK/apiserver.port")
+	write_kubeconfig "$ca" "$(cat "$WORK/tls/token")" "$port"
+	check "TLS and token are accepted" exits 0 "$UNDERSTORY" status
+	write_kubeconfig "$ca" wrong "$port"
+	check "a wrong token is refused" exits 1 "$UNDERSTORY" status
+	check "and named" says Unauthorized "$UNDERSTORY" status
+	write_kubeconfig "$WORK/tls/other.crt" "$(cat "$WORK/tls/token")" "$port"
+	check "another CA is refused" exits 1 "$UNDERSTORY" status
+}
+
+# Whatever the command's exit status is.
+says() { grep "$1" <<<"$("${@:2}" 2>&1)"; }
+write_kubeconfig()
+{
+	cat >"$KUBECONFIG" <<-EOC
+		apiVersion: v1
+		kind: Config
+		current-context: stub
+		contexts: [{name: stub, context: {cluster: stub, user: stub}}]
+		clusters: [{name: stub, cluster: {server: "https://127.0.0.1:$3", certificate-authority: "$1"}}]
+		users: [{name: stub, user: {token: "$2"}}]
+	EOC
+}
+
+# What a person meets at the command line.
+command_line()
+{
+	local file=$WORK/bad.yaml
+	setting_up "$(entry $VERIFY verify "$SNAPSHOT_1")"
+	echo 'reconcileIntervall: 5' >"$file"
+	check "an unknown key is an error" exits 1 env UNDERSTORY_CONFIG="$file" CANOPY_BASE_URL="$CANOPY" "$UNDERSTORY" check-config
+	check "with file and line" says "$file:1:" env UNDERSTORY_CONFIG="$file" CANOPY_BASE_URL="$CANOPY" "$UNDERSTORY" check-config
+	check "a bad value is an error" says 'CANOPY_RECONCILE_INTERVAL_SECS' env CANOPY_RECONCILE_INTERVAL_SECS=soon \
+		CANOPY_BASE_URL="$CANOPY" "$UNDERSTORY" check-config
+	check "a missing file is an error" says '/nowhere' env UNDERSTORY_CONFIG=/nowhere "$UNDERSTORY" check-config
+	check "no worklist is an error" exits 1 "$UNDERSTORY" run
+	check "an unknown command is an error" exits 1 "$UNDERSTORY" tidy
+	check "good settings are printed" exits 0 env CANOPY_BASE_URL="$CANOPY" "$UNDERSTORY" check-config
+	check "plan without canopy is an error" exits 1 env CANOPY_BASE_URL=http://127.0.0.1:1 "$UNDERSTORY" plan
+	check "status of an empty cluster is a heading" says NAMESPACE "$UNDERSTORY" status
+}
+
 cleaning_up()
 {
 	stop_all
@@ -228,7 +348,8 @@ read -r SNAPSHOT_1 _ <<<"$(backup base)"
 "$ROOT/fixtures/source/source.sh" change "$SOURCE"
 read -r SNAPSHOT_2 _ <<<"$(backup crashed)"
 check "two snapshots" test -n "$SNAPSHOT_1" -a -n "$SNAPSHOT_2" -a "$SNAPSHOT_1" != "$SNAPSHOT_2"
-[ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round restarted_in_the_middle
+[ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round restarted_in_the_middle \
+	worklist_file bad_cluster over_tls command_line
 for scenario in "$@"; do
 	"$scenario"
 done

@@ -1,0 +1,54 @@
+// The proxy's side of the operator's broker: authenticated POSTs over TLS.
+//
+//   POST <PGRO_BROKER_URL>/internal/restore-creds  {"group": "...", "type": "..."}
+//   Authorization: Bearer <projected ServiceAccount token, audience understory-broker>
+//
+// answers 200 with canopy's `credentials` object alone (CredentialProcessOutput in contract/canopy.openapi.json), else with an RFC
+// 7807 problem. The callbacks for byte counts go to the same listener with the same authentication. The kubelet replaces the token
+// and the operator its CA while we run: both files are read for each call. A broker belongs to one thread; calls block.
+#ifndef CANOPY_PROXY_BROKER_H
+#define CANOPY_PROXY_BROKER_H
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/http.h"
+#include "base/secret.h"
+#include "canopy/proxy/config.h"
+#include <stdatomic.h>
+
+#define BROKER_CREDENTIALS_PATH "/internal/restore-creds"
+#define BROKER_BODY_MAX ((size_t)64 << 10) // session tokens are a few KiB at most
+#define BROKER_TOKEN_MAX ((size_t)64 << 10)
+#define BROKER_CA_MAX ((size_t)1 << 20)
+
+struct broker;
+
+// config outlives the broker; so does cancel, which ends a call in flight (may be NULL).
+MUST_CHECK int broker_new(const struct config *config, const atomic_bool *cancel, struct broker **out, struct error *err);
+void broker_free(struct broker *broker);
+DEFINE_AUTO(struct broker, broker, broker_free)
+
+// 0 when it answered 2xx; the caller releases *response. A refusal carries the status and the words of the problem body. Kinds as
+// http_status_kind(), but 409 ("not ready yet") is ERROR_TRANSIENT, and so is a file that cannot be read.
+MUST_CHECK int broker_post(struct broker *broker, const char *url, const char *body, int64_t timeout_ms, struct http_response *response,
+	struct error *err);
+
+// What a call for credentials gives.
+struct broker_keys {
+	struct secret access_key_id;
+	struct secret secret_access_key;
+	struct secret session_token;
+	int64_t expires_at_ms; // wall time
+};
+
+// ERROR_INTERNAL when the answer is not what the contract says.
+MUST_CHECK int broker_read_keys(const char *body, size_t len, struct broker_keys *out, struct error *err);
+MUST_CHECK int broker_get_keys(struct broker *broker, struct broker_keys *out, struct error *err);
+void broker_keys_fini(struct broker_keys *keys);
+
+static inline void auto_broker_keys(struct broker_keys *keys)
+{
+	broker_keys_fini(keys);
+}
+
+#endif
