@@ -18,6 +18,17 @@ void encode_hex(const void *bytes, size_t len, char *out)
 	out[2 * len] = '\0';
 }
 
+int encode_hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
 // Returns the end of what was written; pad is '\0' for none.
 static char *base64(const unsigned char *in, size_t len, const char *alphabet, char pad, char *out)
 {

@@ -13,6 +13,9 @@
 // Lower-case hex and a NUL: out has room for 2 * len + 1.
 void encode_hex(const void *bytes, size_t len, char *out);
 
+// The value of one hex digit in either case, -1 for any other character.
+int encode_hex_value(char c);
+
 // Padded base64, as Secret data wants it: out has room for ENCODE_BASE64_SIZE(len).
 void encode_base64(const void *bytes, size_t len, char *out);
 

@@ -1,5 +1,6 @@
 #include "base/uuid.h"
 
+#include "base/encode.h"
 #include "base/random.h"
 #include <stdio.h>
 #include <string.h>
@@ -7,17 +8,6 @@
 static bool is_hyphen_place(size_t i)
 {
 	return i == 8 || i == 13 || i == 18 || i == 23;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
 }
 
 int uuid_make(char out[UUID_TEXT_SIZE], struct error *err)
@@ -43,7 +33,7 @@ int uuid_parse(const char *text, char out[UUID_TEXT_SIZE], struct error *err)
 	size_t len = strnlen(text, UUID_TEXT_SIZE);
 	bool good = len == UUID_TEXT_SIZE - 1;
 	for (size_t i = 0; good && i < len; i++) {
-		int value = hex_value(text[i]);
+		int value = encode_hex_value(text[i]);
 		good = is_hyphen_place(i) ? text[i] == '-' : value >= 0;
 		canonical[i] = value >= 0 ? "0123456789abcdef"[value] : '-';
 	}
@@ -60,6 +50,6 @@ void uuid_to_bytes(const char uuid[UUID_TEXT_SIZE], unsigned char out[UUID_BYTES
 	for (size_t i = 0; uuid[i] != '\0' && n < UUID_BYTES; i += 2) {
 		if (uuid[i] == '-')
 			i++;
-		out[n++] = (unsigned char)(hex_value(uuid[i]) << 4 | hex_value(uuid[i + 1]));
+		out[n++] = (unsigned char)(encode_hex_value(uuid[i]) << 4 | encode_hex_value(uuid[i + 1]));
 	}
 }

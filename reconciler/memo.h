@@ -17,7 +17,8 @@ struct memo {
 	int64_t next_try_mono_ms; // 0: at once
 	int64_t teardown_since_mono_ms; // when it first was to go; 0: it is not
 	char landed_run_id[UUID_TEXT_SIZE]; // canopy took this report, but the cluster does not say so yet
-	bool is_seen; // in this pass
+	bool is_foreign; // its Namespace is there and is not ours
+	bool is_seen;	 // in this pass
 	struct memo *next;
 };
 

@@ -10,21 +10,10 @@ static const char *namespace_of(const struct action *act)
 	return act->entry != NULL ? act->entry->namespace : act->replica->namespace;
 }
 
-// The work of an action; NULL when the pair is left alone.
-static const struct work *work_of(const struct pass *pass, const struct action *act)
+// work is NULL when the pair is left alone.
+static int add_row(const struct operator* op, const struct pass *pass, const struct action *act, const struct work *work,
+	json_t *rows, bool *something, struct error *err)
 {
-	for (size_t i = 0; i < pass->work_count; i++) {
-		const struct work *w = &pass->works[i];
-		if (w->action.entry == act->entry && w->action.replica == act->replica)
-			return w;
-	}
-	return NULL;
-}
-
-static int add_row(const struct operator *op, const struct pass *pass, const struct action *act, json_t *rows, bool *something,
-	struct error *err)
-{
-	const struct work *work = work_of(pass, act);
 	struct step step = {.kind = STEP_WAIT};
 	json_t *row = json_object();
 	if (row == NULL || json_array_append_new(rows, row) < 0)
@@ -49,8 +38,8 @@ static int add_row(const struct operator *op, const struct pass *pass, const str
 
 int plan(const struct settings *settings, enum output_format format, bool *something, struct error *err)
 {
-	static const struct output_column columns[] = {{"NAMESPACE", "namespace", 0}, {"ACTION", "action", 0}, {"REASON", "reason", 0},
-		{"STATE", "state", 0}, {"NEXT STEP", "step", 0}, {"WAITS FOR", "waits_for", 80}};
+	static const struct output_column columns[] = {{"NAMESPACE", "namespace", 0}, {"ACTION", "action", 0},
+		{"REASON", "reason", 0}, {"STATE", "state", 0}, {"NEXT STEP", "step", 0}, {"WAITS FOR", "waits_for", 80}};
 	AUTO(wiring) struct wiring *wiring = NULL;
 	AUTO(pass) struct pass pass = {0};
 	AUTO(json) json_t *rows = json_array();
@@ -58,11 +47,15 @@ int plan(const struct settings *settings, enum output_format format, bool *somet
 	*something = false;
 	if (wiring_open(settings, WIRING_WORKLIST, &wiring, err) < 0)
 		return -1;
-	struct operator *op = wiring_operator(wiring);
+	struct operator* op = wiring_operator(wiring);
 	if (pass_fetch(op, err) < 0 || pass_prepare(op, true, clock_wall_ms(), clock_mono_ms(), &pass, err) < 0)
 		return -1;
+	// Works come in the order of the actions they belong to.
+	const struct work *next = pass.works, *end = pass.works + pass.work_count;
 	for (size_t i = 0; i < pass.diff.count; i++) {
-		if (add_row(op, &pass, &pass.diff.actions[i], rows, something, err) < 0)
+		const struct action *act = &pass.diff.actions[i];
+		bool has_work = next < end && next->action.entry == act->entry && next->action.replica == act->replica;
+		if (add_row(op, &pass, act, has_work ? next++ : NULL, rows, something, err) < 0)
 			return -1;
 	}
 	return output_rows(rows, columns, sizeof(columns) / sizeof(columns[0]), format, err);

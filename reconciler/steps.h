@@ -6,7 +6,7 @@
 #include "reconciler/operator.h"
 #include "reconciler/round.h"
 
-// Make the Namespace of an entry. *out is the replica; ERROR_INVALID when a namesake is not ours.
+// Make the Namespace of an entry. *out is the replica; ERROR_EXISTS when a namesake is foreign: it is left alone.
 MUST_CHECK int step_provision(struct operator *op, const struct entry *entry, struct replica *out, struct error *err);
 
 // Do one step for the replica in hand. view->replica is brought up to date. *again is true when the next step may follow at once.

@@ -43,11 +43,13 @@ static int take_steps(struct operator *op, struct pass *pass, struct work *work,
 static int provision(struct operator *op, struct pass *pass, struct work *work, struct error *err)
 {
 	AUTO(replica) struct replica made = {0};
-	if (step_provision(op, work->entry, &made, err) < 0)
+	int rc = step_provision(op, work->entry, &made, err);
+	work->memo->is_foreign = rc < 0 && err->kind == ERROR_EXISTS;
+	if (rc < 0)
 		return error_wrap(err, "provision");
 	work->has_changed = true;
 	work->replica = &made;
-	int rc = take_steps(op, pass, work, err);
+	rc = take_steps(op, pass, work, err);
 	work->replica = NULL; // it lives in this frame; the next pass sees it in the cluster
 	return rc;
 }
@@ -119,7 +121,6 @@ static void log_held(struct operator *op, const struct pass *pass)
 static void log_foreign(struct operator *op, const struct pass *pass)
 {
 	static const struct event_regarding namespace = {0};
-	metrics_set(op->metrics, METRIC_FOREIGN_NAMESPACES, NULL, NULL, NULL, (double)pass->foreign);
 	for (size_t i = 0; i < pass->diff.count; i++) {
 		const struct action *act = &pass->diff.actions[i];
 		if (act->reason == REASON_DUPLICATE)
@@ -139,7 +140,7 @@ static const char *intent_of(const struct replica *replica)
 
 static void count_replicas(struct operator *op, const struct pass *pass)
 {
-	double owed = 0, unavailable = 0;
+	double owed = 0, unavailable = 0, foreign = (double)pass->foreign;
 	metrics_zero(op->metrics, METRIC_REPLICAS);
 	for (size_t i = 0; i < pass->cluster->replica_count; i++) {
 		const struct replica *r = &pass->cluster->replicas[i];
@@ -150,6 +151,9 @@ static void count_replicas(struct operator *op, const struct pass *pass)
 		unavailable += r->active_round[0] != '\0' && !replica_is_proven_once(r) && !r->is_deleting &&
 			       (serving == NULL || !serving->is_available);
 	}
+	for (size_t i = 0; i < pass->work_count; i++)
+		foreign += pass->works[i].memo->is_foreign;
+	metrics_set(op->metrics, METRIC_FOREIGN_NAMESPACES, NULL, NULL, NULL, foreign);
 	metrics_set(op->metrics, METRIC_REPORTS_OWED, NULL, NULL, NULL, owed);
 	metrics_set(op->metrics, METRIC_REPLICAS_UNAVAILABLE, NULL, NULL, NULL, unavailable);
 	metrics_set(op->metrics, METRIC_WORKLIST_ENTRIES, NULL, NULL, NULL, (double)op->worklist->count);

@@ -1,7 +1,7 @@
 #include "reconciler/web.h"
 
 #include "base/clock.h"
-#include "reconciler/listen.h"
+#include "base/listen.h"
 #include <errno.h>
 #include <microhttpd.h>
 #include <poll.h>

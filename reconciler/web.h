@@ -24,7 +24,7 @@ struct web;
 // that, so that clients that send or read a byte now and then cannot hold all the connections.
 #define WEB_REQUEST_LIMIT_MS 15000
 
-// addr as in METRICS_ADDR, in the forms of reconciler/listen.h, whose errors it passes on. Port 0 takes a free one. metrics and
+// addr as in METRICS_ADDR, in the forms of base/listen.h, whose errors it passes on. Port 0 takes a free one. metrics and
 // probes->arg outlive it.
 MUST_CHECK int web_start(
 	const char *addr, struct metrics *metrics, const struct web_probes *probes, struct web **out, struct error *err);

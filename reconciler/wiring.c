@@ -1,7 +1,7 @@
 #include "reconciler/wiring.h"
 
-#include "base/encode.h"
 #include "base/file.h"
+#include "reconciler/secret_data.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,49 +44,44 @@ static int read_pem(const char *path, char **out, struct error *err)
 
 // The device certificate: two files, or the Secret of type kubernetes.io/tls that the settings name.
 struct device_cert {
-	char *cert_pem;
+	struct secret cert_pem; // no secret, but it comes the same way
 	struct secret key_pem;
 };
 
-static int decode_key(const json_t *data, const char *key, char **out, struct error *err)
-{
-	const char *encoded = NULL;
-	size_t len = 0;
-	if (json_need_str(data, key, &encoded, err) < 0 || encode_unbase64(encoded, out, &len, err) < 0)
-		return error_wrap(err, "key %s", key);
-	return 0;
-}
-
-static int device_cert_from_secret(struct operator *op, struct device_cert *out, struct error *err)
+static int device_cert_from_secret(struct operator* op, struct device_cert *out, struct error *err)
 {
 	AUTO(json) json_t *secret = NULL;
-	AUTO_FREE char *key = NULL;
 	const char *name = op->settings->canopy_device_cert_secret;
 	if (k8s_get(op->k8s, &K8S_SECRET, op->settings->operator_namespace, name, &secret, err) < 0)
 		return -1;
 	const json_t *data = json_object_get(secret, "data");
-	if (decode_key(data, "tls.crt", &out->cert_pem, err) < 0 || decode_key(data, "tls.key", &key, err) < 0)
+	if (secret_data_get(data, "tls.crt", &out->cert_pem, err) < 0 || secret_data_get(data, "tls.key", &out->key_pem, err) < 0)
 		return error_wrap(err, "secret %s/%s", op->settings->operator_namespace, name);
-	int rc = secret_set(&out->key_pem, key, err);
-	secret_wipe(key, strlen(key));
+	return 0;
+}
+
+static int secret_from_file(const char *path, struct secret *out, struct error *err)
+{
+	AUTO_FREE char *text = NULL;
+	if (path == NULL)
+		return 0;
+	if (read_pem(path, &text, err) < 0)
+		return -1;
+	int rc = secret_set(out, text, err);
+	secret_wipe(text, strlen(text));
 	return rc;
 }
 
-static int device_cert_read(struct operator *op, struct device_cert *out, struct error *err)
+static int device_cert_read(struct operator* op, struct device_cert *out, struct error *err)
 {
-	AUTO_FREE char *key = NULL;
 	if (op->settings->canopy_device_cert_secret != NULL)
 		return device_cert_from_secret(op, out, err);
-	if (read_pem(op->settings->canopy_device_cert_file, &out->cert_pem, err) < 0 ||
-		read_pem(op->settings->canopy_device_key_file, &key, err) < 0)
+	if (secret_from_file(op->settings->canopy_device_cert_file, &out->cert_pem, err) < 0)
 		return -1;
-	int rc = secret_set(&out->key_pem, key, err);
-	if (key != NULL)
-		secret_wipe(key, strlen(key));
-	return rc;
+	return secret_from_file(op->settings->canopy_device_key_file, &out->key_pem, err);
 }
 
-static int connect_canopy(struct operator *op, struct error *err)
+static int connect_canopy(struct operator* op, struct error *err)
 {
 	AUTO_FREE char *ca_pem = NULL;
 	AUTO(http_client) struct http_client *http = NULL;
@@ -98,13 +93,13 @@ static int connect_canopy(struct operator *op, struct error *err)
 	if (device_cert_read(op, &cert, err) == 0 && read_pem(op->settings->canopy_ca_file, &ca_pem, err) == 0) {
 		const struct http_options options = {.user_agent = "understory/" UNDERSTORY_VERSION,
 			.ca_pem = ca_pem,
-			.client_cert_pem = cert.cert_pem,
+			.client_cert_pem = cert.cert_pem.bytes,
 			.client_key_pem = cert.key_pem.bytes == NULL ? NULL : &cert.key_pem,
 			.proxy = op->settings->canopy_socks5_proxy,
 			.cancel = &op->cancelling};
 		rc = http_client_new(&options, &http, err);
 	}
-	free(cert.cert_pem);
+	secret_fini(&cert.cert_pem);
 	secret_fini(&cert.key_pem);
 	if (rc < 0 || canopy_client_new(op->settings->canopy_base_url, http, &op->canopy, err) < 0)
 		return error_wrap(err, "canopy");
@@ -115,8 +110,7 @@ static int connect_canopy(struct operator *op, struct error *err)
 
 static int connect_cluster(struct wiring *w, struct error *err)
 {
-	if (k8s_config_load(read_env, &w->config, err) < 0 ||
-		k8s_client_new(w->config, &w->op.cancelling, &w->op.k8s, err) < 0)
+	if (k8s_config_load(read_env, &w->config, err) < 0 || k8s_client_new(w->config, &w->op.cancelling, &w->op.k8s, err) < 0)
 		return error_wrap(err, "kubernetes");
 	k8s_observe(w->op.k8s, count_kube_request, w->op.metrics);
 	return 0;
@@ -157,7 +151,7 @@ int wiring_open(const struct settings *settings, enum wiring_need need, struct w
 	return 0;
 }
 
-struct operator *wiring_operator(struct wiring *wiring)
+struct operator* wiring_operator(struct wiring *wiring)
 {
 	return &wiring->op;
 }

@@ -251,6 +251,7 @@ bad_cluster()
 	api_faults '[{"verb": "create", "path": "/apis/batch/v1/*", "status": 403, "reason": "Forbidden"}]'
 	start_operator
 	check "a foreign Namespace is said to be one" comes 20 event_is ForeignNamespace
+	check "and counted" comes 10 metric_is 'understory_foreign_namespaces 1'
 	check "and left alone" test "$(api "/api/v1/namespaces/$ns" | field metadata resourceVersion)" = "$before"
 	check "a right that is missing is named" comes 20 log_has 'replica not brought forward.*jobs'
 	check "the round waits for it" state_is $VERIFY restoring

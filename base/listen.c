@@ -1,4 +1,4 @@
-#include "reconciler/listen.h"
+#include "base/listen.h"
 
 #include "base/cleanup.h"
 #include <arpa/inet.h>

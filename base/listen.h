@@ -1,6 +1,6 @@
 // A listening TCP socket from an address as the settings write it.
-#ifndef RECONCILER_LISTEN_H
-#define RECONCILER_LISTEN_H
+#ifndef BASE_LISTEN_H
+#define BASE_LISTEN_H
 
 #include "base/error.h"
 

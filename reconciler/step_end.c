@@ -1,0 +1,146 @@
+#include "reconciler/step_parts.h"
+
+#include "base/log.h"
+#include "reconciler/patch.h"
+#include <stdlib.h>
+#include <string.h>
+
+// What health_details holds beside grade and stage.
+static int make_details(const struct round_view *v, json_t **out, struct error *err)
+{
+	AUTO(json) json_t *details = json_object();
+	const struct deployment_view *deployment = scene_deployment(&v->scene, v->replica->round);
+	const json_t *checked = v->check == CHECK_DONE ? v->check_result->details : NULL;
+	int64_t seconds = (v->now_ms - v->replica->round_started_at_ms) / 1000;
+
+	int rc = details == NULL ? -1 : 0;
+	rc |= json_object_set_new(details, "attempt", json_integer(v->replica->attempt));
+	if (v->replica->round_started_at_ms != REPLICA_NEVER)
+		rc |= json_object_set_new(details, "restore_duration_sec", json_integer(seconds));
+	if (deployment != NULL && deployment->restored_bytes >= 0)
+		rc |= json_object_set_new(details, "restored_bytes", json_integer(deployment->restored_bytes));
+	if (deployment != NULL && deployment->restored_files >= 0)
+		rc |= json_object_set_new(details, "restored_files", json_integer(deployment->restored_files));
+	if (checked != NULL) {
+		AUTO(json) json_t *copy = json_deep_copy(checked);
+		rc |= json_object_update(details, copy);
+	}
+	if (rc != 0)
+		return error_no_memory(err, "health details");
+	*out = TAKE_PTR(details);
+	return 0;
+}
+
+static int make_report(const struct round_view *v, enum report_grade grade, const char *stage, const char *cause,
+	const char *postgres_version, char **out, struct error *err)
+{
+	AUTO(json) json_t *details = NULL;
+	AUTO(json) json_t *traffic = NULL;
+	struct error ignored;
+	const struct replica *r = v->replica;
+
+	if (make_details(v, &details, err) < 0)
+		return -1;
+	if (r->traffic != NULL && json_parse(r->traffic, strlen(r->traffic), &traffic, &ignored) < 0)
+		traffic = NULL; // a person's typing must not keep a report from leaving
+	const struct report report = {.group_id = v->entry->group_id,
+		.server_id = v->entry->server_id,
+		.replica_id = v->entry->replica_id,
+		.has_server_id = v->entry->has_server_id,
+		.type = v->entry->type,
+		.intent = v->entry->intent,
+		.snapshot_id = r->round_snapshot_id,
+		.run_id = r->run_id[0] == '\0' ? NULL : r->run_id,
+		.grade = grade,
+		.stage = stage,
+		.cause = cause,
+		.postgres_version = postgres_version,
+		.observed_at_ms = v->now_ms,
+		.details = details,
+		.traffic = traffic};
+	return report_build(&report, out, err);
+}
+
+static void count_round(struct operator* op, const struct round_view *v, enum report_grade grade)
+{
+	metrics_add(op->metrics, METRIC_ROUNDS_TOTAL, report_grade_text[grade], NULL, NULL, 1);
+	if (v->replica->round_started_at_ms != REPLICA_NEVER)
+		metrics_observe(op->metrics, METRIC_RESTORE_DURATION_SECONDS,
+			(double)(v->now_ms - v->replica->round_started_at_ms) / 1000.0);
+}
+
+int step_activate(struct operator* op, struct round_view *v, struct error *err)
+{
+	AUTO(patch) struct patch p = {0};
+	AUTO_FREE char *report = NULL;
+	char name[OBJECT_NAME_SIZE];
+	const struct check_result *result = v->check_result;
+
+	if (make_report(v, result->grade, result->stage, NULL, result->server_version, &report, err) < 0)
+		return -1;
+	patch_init(&p, v->replica);
+	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_ACTIVE]);
+	patch_set(&p, ANN_ACTIVE_ROUND, v->replica->round);
+	patch_set(&p, ANN_LAST_RESTORED_SNAPSHOT_ID, v->replica->round_snapshot_id);
+	patch_set_time(&p, ANN_LAST_RESTORED_AT, v->now_ms);
+	patch_set(&p, ANN_POSTGRES_VERSION, result->server_version);
+	patch_set(&p, ANN_FAILURES, NULL);
+	patch_set(&p, ANN_FAILED_AT, NULL);
+	patch_set(&p, ANN_LAST_ERROR, NULL);
+	patch_set(&p, ANN_REPORT, report);
+	patch_set(&p, ANN_REPORT_ERROR, NULL);
+	bool is_first = v->replica->active_round[0] == '\0';
+	if (patch_send(&p, op->k8s, v->replica, err) < 0)
+		return -1;
+	count_round(op, v, result->grade);
+	checks_forget(op->checks, v->replica->namespace, v->replica->round);
+	name_deployment(v->replica->round, name);
+	log_info("active", LOG_STR("namespace", v->replica->namespace), LOG_STR("round", v->replica->round),
+		LOG_STR("postgres", v->replica->postgres_version), LOG_STR("run_id", v->replica->run_id));
+	step_say(op, v->replica, "apps/v1", "Deployment", name, false, is_first ? "Active" : "Refreshed",
+		"the database came up and passed its checks");
+	return 0;
+}
+
+// The volume was too small: twice the size for the next round, up to the maximum.
+static void enlarge_volume(struct operator* op, const struct round_view *v, struct patch *p)
+{
+	int64_t now = step_volume_bytes(v);
+	bool is_capped = now >= v->sizing.storage_size_maximum_bytes / 2;
+	patch_set_int(p, ANN_VOLUME_BYTES, is_capped ? v->sizing.storage_size_maximum_bytes : now * 2);
+	if (now >= v->sizing.storage_size_maximum_bytes)
+		step_say(op, v->replica, NULL, NULL, NULL, true, "VolumeAtMaximum",
+			"the restore does not fit into storageSizeMaximum: raise it, or the next rounds will fail in the same "
+			"way");
+}
+
+int step_fail(struct operator* op, struct round_view *v, const struct step *step, struct error *err)
+{
+	AUTO(patch) struct patch p = {0};
+	AUTO_FREE char *report = NULL;
+	char job[OBJECT_NAME_SIZE];
+	const char *version =
+		v->check == CHECK_DONE && v->check_result->server_version[0] != '\0' ? v->check_result->server_version : NULL;
+
+	if (make_report(v, step->grade, step->stage, step->text, version, &report, err) < 0)
+		return -1;
+	patch_init(&p, v->replica);
+	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_FAILED]);
+	patch_set_int(&p, ANN_FAILURES, v->replica->failures + 1);
+	patch_set_time(&p, ANN_FAILED_AT, v->now_ms);
+	patch_set(&p, ANN_LAST_ERROR, step->text);
+	if (step->is_volume_full)
+		enlarge_volume(op, v, &p);
+	patch_set(&p, ANN_REPORT, report);
+	patch_set(&p, ANN_REPORT_ERROR, NULL);
+	if (patch_send(&p, op->k8s, v->replica, err) < 0)
+		return -1;
+	count_round(op, v, step->grade);
+	checks_forget(op->checks, v->replica->namespace, v->replica->round);
+	name_restore(v->replica->round, job);
+	log_warn("round failed", LOG_STR("namespace", v->replica->namespace), LOG_STR("round", v->replica->round),
+		LOG_STR("grade", report_grade_text[step->grade]), LOG_STR("stage", step->stage), LOG_STR("cause", step->text),
+		LOG_STR("run_id", v->replica->run_id));
+	step_say(op, v->replica, "batch/v1", "Job", job, true, "RestoreFailed", step->text);
+	return 0;
+}

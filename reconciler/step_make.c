@@ -1,0 +1,140 @@
+#include "reconciler/step_parts.h"
+
+#include "base/log.h"
+#include "base/clock.h"
+#include "reconciler/adopt.h"
+#include "reconciler/patch.h"
+#include "reconciler/secret_data.h"
+
+// canopy refuses credentials for good: the round has failed, nothing is owed for it, and it is tried again when the declaration
+// changes or after six hours.
+static int credentials_refused(struct operator* op, struct round_view *v, const struct error *why, struct error *err)
+{
+	AUTO(patch) struct patch p = {0};
+	char fingerprint[ROUND_KEY_SIZE];
+	if (entry_fingerprint(v->entry, fingerprint, err) < 0)
+		return -1;
+	patch_init(&p, v->replica);
+	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_FAILED]);
+	patch_set_time(&p, ANN_FAILED_AT, v->now_ms);
+	patch_set(&p, ANN_LAST_ERROR, why->text);
+	patch_set(&p, ANN_CREDENTIALS_REFUSED, fingerprint);
+	if (patch_send(&p, op->k8s, v->replica, err) < 0)
+		return -1;
+	log_warn("credentials refused", LOG_STR("namespace", v->replica->namespace), LOG_ERR(why));
+	metrics_add(op->metrics, METRIC_ROUNDS_TOTAL, "refused", NULL, NULL, 1);
+	step_say(op, v->replica, NULL, NULL, NULL, true, "CredentialsRefused", why->text);
+	return 0;
+}
+
+// With WORKLIST_FILE the entry names a Secret of OPERATOR_NAMESPACE instead.
+static int credentials_from_secret(
+	struct operator* op, const struct entry *entry, struct canopy_credentials *out, struct error *err)
+{
+	AUTO(json) json_t *object = NULL;
+	AUTO(canopy_credentials) struct canopy_credentials made = {.expires_at_ms = INT64_MAX};
+	if (entry->secret == NULL)
+		return error_set(
+			err, ERROR_INVALID, "the entry names no secret (a Secret in %s)", op->settings->operator_namespace);
+	if (k8s_get(op->k8s, &K8S_SECRET, op->settings->operator_namespace, entry->secret, &object, err) < 0)
+		return -1;
+	const json_t *data = json_object_get(object, "data");
+	if (secret_data_get(data, "repositoryPassword", &made.repo_password, err) < 0 ||
+		secret_data_get(data, "accessKeyId", &made.access_key_id, err) < 0 ||
+		secret_data_get(data, "secretAccessKey", &made.secret_access_key, err) < 0 ||
+		(json_object_get(data, "sessionToken") != NULL &&
+			secret_data_get(data, "sessionToken", &made.session_token, err) < 0))
+		return error_wrap(err, "secret %s/%s", op->settings->operator_namespace, entry->secret);
+	*out = made;
+	made = (struct canopy_credentials){0};
+	return 0;
+}
+
+static int get_credentials(struct operator* op, const struct round_view *v, struct canopy_credentials *out, struct error *err)
+{
+	if (op->canopy == NULL)
+		return credentials_from_secret(op, v->entry, out, err);
+	return canopy_get_credentials(op->canopy, v->entry->group_id, v->entry->type, v->replica->run_id, out, err);
+}
+
+// Unlike the other objects, a Secret that is there already gets the new keys: the old ones may have expired.
+static int put_secret(struct operator* op, const struct round_view *v, const json_t *secret, struct error *err)
+{
+	enum adopt_result found;
+	if (adopt_create(op->k8s, &K8S_SECRET, v->replica, secret, v->now_ms, &found, err) < 0)
+		return -1;
+	if (found == ADOPT_MADE)
+		return 0;
+	AUTO(json) json_t *patch = json_pack("{s:O}", "data", json_object_get(secret, "data"));
+	const char *name = json_find_str(secret, "metadata", "name");
+	if (patch == NULL || name == NULL)
+		return error_no_memory(err, "secret");
+	return k8s_patch(op->k8s, &K8S_SECRET, v->replica->namespace, name, patch, NULL, err);
+}
+
+// Our rights in the Namespace; everything else in it needs them.
+static int bind_rights(struct operator* op, const struct build *b, const struct replica *replica, struct error *err)
+{
+	AUTO(json) json_t *binding = NULL;
+	if (build_role_binding(b, &binding, err) < 0)
+		return -1;
+	return adopt_create(op->k8s, &K8S_ROLE_BINDING, replica, binding, clock_wall_ms(), NULL, err);
+}
+
+static int make_replica_objects(struct operator* op, const struct round_view *v, const struct build *b, struct error *err)
+{
+	AUTO(json) json_t *account = NULL;
+	AUTO(json) json_t *policies = NULL;
+	if (bind_rights(op, b, v->replica, err) < 0 || build_service_account(b, &account, err) < 0 ||
+		adopt_create(op->k8s, &K8S_SERVICE_ACCOUNT, v->replica, account, v->now_ms, NULL, err) < 0 ||
+		build_network_policies(b, &policies, err) < 0)
+		return -1;
+	size_t i;
+	const json_t *policy;
+	json_array_foreach (policies, i, policy) {
+		if (adopt_create(op->k8s, &K8S_NETWORK_POLICY, v->replica, policy, v->now_ms, NULL, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int make_round_objects(struct operator* op, const struct round_view *v, const struct build *b,
+	const struct canopy_credentials *credentials, struct error *err)
+{
+	AUTO(json) json_t *secret = NULL;
+	AUTO(json) json_t *pvc = NULL;
+	AUTO(json) json_t *job = NULL;
+	const struct build_round round = step_round(v);
+
+	if (build_restore_secret(b, &round, credentials, &secret, err) < 0 || put_secret(op, v, secret, err) < 0 ||
+		build_pvc(b, &round, &pvc, err) < 0 ||
+		adopt_create(op->k8s, &K8S_PVC, v->replica, pvc, v->now_ms, NULL, err) < 0 ||
+		build_restore_job(b, &round, &job, err) < 0)
+		return -1;
+	return adopt_create(op->k8s, &K8S_JOB, v->replica, job, v->now_ms, NULL, err);
+}
+
+int step_make(struct operator* op, struct round_view *v, struct error *err)
+{
+	char job[OBJECT_NAME_SIZE];
+	AUTO(canopy_credentials) struct canopy_credentials credentials = {0};
+	const struct build b = step_build(op, v);
+
+	// Rights and policies first: credentials are counted by canopy from their first issue, so nothing that can fail for our
+	// own reasons should come between them and the Job.
+	if (make_replica_objects(op, v, &b, err) < 0)
+		return -1;
+	if (get_credentials(op, v, &credentials, err) < 0) {
+		const struct error why = *err;
+		if (op->canopy != NULL && why.kind == ERROR_INVALID && why.http_status == 403)
+			return credentials_refused(op, v, &why, err);
+		return error_wrap(err, "credentials");
+	}
+	if (make_round_objects(op, v, &b, &credentials, err) < 0)
+		return -1;
+	name_restore(v->replica->round, job);
+	log_info("restore started", LOG_STR("namespace", v->replica->namespace), LOG_STR("job", job),
+		LOG_STR("run_id", v->replica->run_id));
+	step_say(op, v->replica, "batch/v1", "Job", job, false, "RestoreStarted", v->replica->round_snapshot_id);
+	return 0;
+}

@@ -1,0 +1,34 @@
+// The steps one by one; steps.c calls them. Private to the steps.
+#ifndef RECONCILER_STEP_PARTS_H
+#define RECONCILER_STEP_PARTS_H
+
+#include "builders/objects.h"
+#include "reconciler/operator.h"
+#include "reconciler/round.h"
+
+// What builders read, of this view. Borrows from op and view.
+struct build step_build(const struct operator* op, const struct round_view *view);
+struct build_round step_round(const struct round_view *view);
+
+// Size of the round's volume: what an earlier round asked for is a floor like the setting; the maximum holds for both.
+int64_t step_volume_bytes(const struct round_view *view);
+
+// An Event about an object of the replica's Namespace, or about the Namespace (kind NULL). Its action is its reason.
+void step_say(struct operator* op, const struct replica *replica, const char *api_version, const char *kind, const char *name,
+	bool is_warning, const char *reason, const char *note);
+
+// step_claim.c
+MUST_CHECK int step_claim(struct operator* op, struct round_view *view, const struct step *step, struct error *err);
+
+// step_make.c
+MUST_CHECK int step_make(struct operator* op, struct round_view *view, struct error *err);
+
+// step_start.c
+MUST_CHECK int step_start(struct operator* op, struct round_view *view, const struct step *step, struct error *err);
+MUST_CHECK int step_check(struct operator* op, const struct round_view *view, struct error *err);
+
+// step_end.c
+MUST_CHECK int step_activate(struct operator* op, struct round_view *view, struct error *err);
+MUST_CHECK int step_fail(struct operator* op, struct round_view *view, const struct step *step, struct error *err);
+
+#endif

@@ -1,0 +1,72 @@
+#include "reconciler/step_parts.h"
+
+#include "base/log.h"
+#include "canopy/intents.h"
+#include "reconciler/adopt.h"
+#include "reconciler/patch.h"
+#include "reconciler/secret_data.h"
+#include <string.h>
+
+#define POSTGRES_PORT 5432
+
+typedef int (*build_password_secret)(const struct build *b, const struct secret *password, json_t **out, struct error *err);
+
+// Made once a replica: what is there stays.
+static int make_password(
+	struct operator* op, const struct round_view *v, const struct build *b, build_password_secret build, struct error *err)
+{
+	AUTO(secret) struct secret password = {0};
+	AUTO(json) json_t *object = NULL;
+	if (secret_make(&password, err) < 0 || build(b, &password, &object, err) < 0)
+		return -1;
+	return adopt_create(op->k8s, &K8S_SECRET, v->replica, object, v->now_ms, NULL, err);
+}
+
+int step_start(struct operator* op, struct round_view *v, const struct step *step, struct error *err)
+{
+	AUTO(json) json_t *deployment = NULL;
+	AUTO(patch) struct patch p = {0};
+	char name[OBJECT_NAME_SIZE];
+	const struct build b = step_build(op, v);
+	const struct build_round round = step_round(v);
+	const struct build_restored restored = {
+		.postgres_major = step->restored.postgres_major, .bytes = step->restored.bytes, .files = step->restored.files};
+	bool is_standing = !intents_is_once((enum settings_intent)v->entry->known_intent);
+
+	if (make_password(op, v, &b, build_superuser_secret, err) < 0 ||
+		(is_standing && make_password(op, v, &b, build_analytics_secret, err) < 0) ||
+		build_deployment(&b, &round, &restored, &deployment, err) < 0 ||
+		adopt_create(op->k8s, &K8S_DEPLOYMENT, v->replica, deployment, v->now_ms, NULL, err) < 0)
+		return -1;
+	patch_init(&p, v->replica);
+	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_STARTING]);
+	if (v->replica->state != STATE_STARTING && patch_send(&p, op->k8s, v->replica, err) < 0)
+		return -1;
+	name_deployment(v->replica->round, name);
+	log_info("restored", LOG_STR("namespace", v->replica->namespace), LOG_STR("deployment", name),
+		LOG_INT("postgres", restored.postgres_major), LOG_INT("bytes", restored.bytes),
+		LOG_STR("run_id", v->replica->run_id));
+	step_say(op, v->replica, "apps/v1", "Deployment", name, false, "Restored",
+		"the snapshot is restored and PostgreSQL is starting");
+	return 0;
+}
+
+int step_check(struct operator* op, const struct round_view *v, struct error *err)
+{
+	AUTO(json) json_t *object = NULL;
+	AUTO(secret) struct secret password = {0};
+	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, false);
+	const struct deployment_view *deployment = scene_deployment(&v->scene, v->replica->round);
+
+	if (pod == NULL || deployment == NULL)
+		return error_set(err, ERROR_INTERNAL, "a check without a pod");
+	if (k8s_get(op->k8s, &K8S_SECRET, v->replica->namespace, NAME_SUPERUSER_SECRET, &object, err) < 0 ||
+		secret_data_get(json_object_get(object, "data"), "password", &password, err) < 0)
+		return error_wrap(err, "secret %s", NAME_SUPERUSER_SECRET);
+	struct check_request request = {
+		.port = POSTGRES_PORT, .user = "postgres", .password = &password, .expected_major = deployment->postgres_major};
+	memcpy(request.namespace, v->replica->namespace, sizeof(request.namespace));
+	memcpy(request.round_key, v->replica->round, sizeof(request.round_key));
+	memcpy(request.host, pod->ip, sizeof(request.host));
+	return checks_start(op->checks, &request, err);
+}
