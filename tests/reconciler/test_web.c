@@ -1,7 +1,7 @@
 #include "reconciler/web.h"
 
 #include "base/clock.h"
-#include "reconciler/listen.h"
+#include "base/listen.h"
 #include "tests/support/cmocka.h"
 #include <arpa/inet.h>
 #include <errno.h>
