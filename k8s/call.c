@@ -96,6 +96,9 @@ static int request_once(struct k8s_client *client, struct progress *p, struct ht
 	AUTO(buf) struct buf url;
 	buf_init(&url, 2 * K8S_URL_MAX);
 
+	if (client->may_write != NULL && strcmp(call->method, "GET") != 0 && !client->may_write(client->may_write_arg))
+		return error_set(err, ERROR_CANCELLED, "this operator does not lead: nothing is written");
+
 	if (k8s_token_get(client, p->fresh_token, &token, err) < 0 || buf_add_str(&url, client->config->server, err) < 0 ||
 		buf_add_str(&url, call->target, err) < 0)
 		return -1;

@@ -20,6 +20,8 @@ struct k8s_client {
 	const atomic_bool *cancel;
 	k8s_on_request on_request;
 	void *on_request_arg;
+	k8s_may_write may_write; // NULL: always
+	void *may_write_arg;
 
 	pthread_mutex_t token_lock; // guards what follows
 	struct secret token;

@@ -44,6 +44,12 @@ void k8s_observe(struct k8s_client *client, k8s_on_request on_request, void *arg
 	client->on_request_arg = arg;
 }
 
+void k8s_guard_writes(struct k8s_client *client, k8s_may_write may_write, void *arg)
+{
+	client->may_write = may_write;
+	client->may_write_arg = arg;
+}
+
 static int write_target(
 	struct buf *target, const struct k8s_resource *resource, const char *namespace, const char *name, struct error *err)
 {

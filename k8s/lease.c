@@ -15,7 +15,6 @@
 #include <time.h>
 
 #define NOT_HELD INT64_MIN
-#define RELEASE_TRIES 2
 
 struct lease {
 	struct k8s_client *client;
@@ -199,10 +198,12 @@ static int claim(struct lease *l, int64_t until_ms, struct error *err)
 	return 0;
 }
 
+// The object is gone: anybody may be the holder of a new one before we hear of it.
 static void forget(struct lease *l)
 {
 	json_decref(l->seen);
 	l->seen = NULL;
+	set_held_until(l, NOT_HELD);
 }
 
 // Read the record, then claim it if it is free.
@@ -374,30 +375,34 @@ int lease_start(struct lease *lease, struct error *err)
 }
 
 // What we hold is read first: the answer to our last claim may not have reached us.
-static int release(struct lease *l, struct error *err)
+static int release_once(struct lease *l, int64_t until_ms, struct error *err)
 {
+	AUTO(json) json_t *object = NULL;
+	json_t *answer = NULL;
+	if (get(l, until_ms, err) < 0)
+		return -1;
+	if (!is_ours(l, l->seen))
+		return 0;
+	if (lease_record_release(l->seen, l->clock.wall_ms(l->clock.arg), &object, err) < 0 ||
+		call(l, "update", object, until_ms, &answer, err) < 0)
+		return -1;
+	see(l, answer);
+	return 0;
+}
+
+static void release(struct lease *l)
+{
+	struct error err = {0};
 	int64_t until_ms = clock_mono_ms() + l->try_timeout_ms;
-	for (int tries = 1;; tries++) {
-		AUTO(json) json_t *object = NULL;
-		json_t *answer = NULL;
-		if (get(l, until_ms, err) < 0)
-			return err->kind == ERROR_NOT_FOUND ? 0 : -1;
-		if (!is_ours(l, l->seen))
-			return 0;
-		if (lease_record_release(l->seen, l->clock.wall_ms(l->clock.arg), &object, err) < 0)
-			return -1;
-		if (call(l, "update", object, until_ms, &answer, err) == 0) {
-			see(l, answer);
-			return 0;
-		}
-		if (err->kind != ERROR_CONFLICT || tries == RELEASE_TRIES)
-			return -1;
-	}
+	int rc = release_once(l, until_ms, &err);
+	if (rc < 0 && err.kind == ERROR_CONFLICT)
+		rc = release_once(l, until_ms, &err);
+	if (rc < 0 && err.kind != ERROR_NOT_FOUND)
+		log_warn("lease could not be released", LOG_STR("lease", l->name), LOG_ERR(&err));
 }
 
 void lease_stop(struct lease *lease)
 {
-	struct error err = {0};
 	if (lease->has_thread) {
 		(void)pthread_mutex_lock(&lease->lock);
 		atomic_store(&lease->stop, true);
@@ -409,8 +414,8 @@ void lease_stop(struct lease *lease)
 		atomic_store(&lease->cancel, false);
 	}
 	set_held_until(lease, NOT_HELD);
-	if (lease->may_be_ours && release(lease, &err) < 0)
-		log_warn("lease could not be released", LOG_STR("lease", lease->name), LOG_ERR(&err));
+	if (lease->may_be_ours)
+		release(lease);
 	lease->may_be_ours = false;
 }
 

@@ -371,14 +371,19 @@ int k8s_watch_start(struct k8s_client *client, const struct k8s_watch_options *o
 	return 0;
 }
 
-void k8s_watch_stop(struct k8s_watch *watch)
+void k8s_watch_cancel(struct k8s_watch *watch)
 {
-	if (watch == NULL)
-		return;
 	(void)pthread_mutex_lock(&watch->lock);
 	atomic_store(&watch->stop, true);
 	(void)pthread_cond_signal(&watch->wake);
 	(void)pthread_mutex_unlock(&watch->lock);
+}
+
+void k8s_watch_stop(struct k8s_watch *watch)
+{
+	if (watch == NULL)
+		return;
+	k8s_watch_cancel(watch);
 	(void)pthread_join(watch->thread, NULL);
 	free_watch(watch);
 }

@@ -82,6 +82,9 @@ struct k8s_watch;
 MUST_CHECK int k8s_watch_start(struct k8s_client *client, const struct k8s_watch_options *options, struct k8s_watch **out,
 	struct error *err);
 
+// Begin the end, without waiting for it: several watches then end together. Any thread, also a callback.
+void k8s_watch_cancel(struct k8s_watch *watch);
+
 // Blocks until the thread is gone: at most 1 s and the callback in hand. Never from a callback.
 void k8s_watch_stop(struct k8s_watch *watch);
 DEFINE_AUTO(struct k8s_watch, k8s_watch, k8s_watch_stop)

@@ -130,6 +130,8 @@ int gate_send(struct operator *op, struct replica *replica, struct memo *memo, i
 
 	// canopy has it already when an earlier write of ours failed after the POST: then only the write is missing.
 	if (memo->landed_run_id[0] == '\0' || strcmp(memo->landed_run_id, run_id) != 0) {
+		if (!operator_leads(op))
+			return error_set(err, ERROR_CANCELLED, "this operator does not lead: no report is sent");
 		if (op->canopy != NULL && canopy_report(op->canopy, replica->report, err) < 0) {
 			if (is_refusal(err))
 				return refused(op, replica, run_id, now_ms, err);

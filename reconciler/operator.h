@@ -8,6 +8,7 @@
 #include "base/settings.h"
 #include "canopy/client.h"
 #include "k8s/client.h"
+#include "k8s/lease.h"
 #include "reconciler/brake.h"
 #include "reconciler/checks.h"
 #include "reconciler/events.h"
@@ -20,7 +21,8 @@ struct operator
 {
 	const struct settings *settings;
 	const char *s3_ca_pem; // content of settings->s3_ca_file; NULL without one
-	struct k8s_client *k8s;
+	struct k8s_client *k8s; // writes only while this operator leads
+	struct lease *lease;	// NULL with LEADER_ELECTION=off
 	struct canopy_client *canopy; // NULL with WORKLIST_FILE
 	struct metrics *metrics;
 	struct checks *checks;
@@ -30,9 +32,15 @@ struct operator
 	struct worklist *worklist; // the last one that could be read; owned; NULL before the first
 	bool is_registered;	   // the intents, with canopy
 	atomic_bool stopping;	   // SIGTERM: no new step begins
-	atomic_bool cancelling;	   // the grace for requests in flight is over
+	atomic_bool cancelling;	   // requests in flight end: the grace after SIGTERM is over, or the Lease is lost
 	atomic_llong beat_mono_ms; // the main loop was here
 	atomic_bool is_synced;	   // a pass has gone through: ready
 };
+
+// Whether this operator may act. Asked before each write, to the API server (by the client itself) and to canopy.
+static inline bool operator_leads(const struct operator *op)
+{
+	return op->lease == NULL || lease_is_held(op->lease);
+}
 
 #endif

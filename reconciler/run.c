@@ -20,11 +20,11 @@
 #define INTERVAL_JITTER_PERCENT 20
 #define REGISTER_FIRST_WAIT_MS 1000
 #define REGISTER_LONGEST_WAIT_MS 60000
-#define DRAIN_MS 10000	  // after SIGTERM, for requests in flight
+#define DRAIN_MS 10000      // after SIGTERM, for requests in flight
 #define DEAD_MS (5 * 60000) // no step finished for so long: the loop hangs (calls time out after 30 s and are tried 4 times)
 
 struct loop {
-	struct operator *op;
+	struct operator* op;
 	int wake_fd;   // eventfd: a check is done, or it is time to stop
 	int signal_fd; // signalfd: SIGTERM, SIGINT
 	pthread_t signal_thread;
@@ -136,7 +136,7 @@ static void loop_close(const struct loop *loop)
 
 static bool is_live(void *arg, char *why, size_t why_size)
 {
-	const struct operator *op = arg;
+	const struct operator* op = arg;
 	int64_t silent_ms = clock_mono_ms() - atomic_load(&op->beat_mono_ms);
 	if (silent_ms > DEAD_MS)
 		(void)snprintf(why, why_size, "the main loop has not moved for %lld s", (long long)(silent_ms / 1000));
@@ -145,8 +145,9 @@ static bool is_live(void *arg, char *why, size_t why_size)
 
 static bool is_ready(void *arg, char *why, size_t why_size)
 {
-	const struct operator *op = arg;
-	bool synced = atomic_load(&op->is_synced);
+	const struct operator* op = arg;
+	// One that waits for its turn is ready to take it.
+	bool synced = atomic_load(&op->is_synced) || !operator_leads(op);
 	if (!synced)
 		(void)snprintf(why, why_size, "no pass has gone through yet: see the log");
 	return synced && !atomic_load(&op->stopping);
@@ -156,7 +157,8 @@ static bool is_ready(void *arg, char *why, size_t why_size)
 static void register_intents(struct loop *loop)
 {
 	int64_t wait_ms = REGISTER_FIRST_WAIT_MS;
-	while (loop->op->canopy != NULL && !loop->op->is_registered && !atomic_load(&loop->op->stopping)) {
+	while (loop->op->canopy != NULL && !loop->op->is_registered && !atomic_load(&loop->op->stopping) &&
+		operator_leads(loop->op)) {
 		struct error err = {0};
 		if (canopy_register(loop->op->canopy, loop->op->settings, &err) == 0) {
 			loop->op->is_registered = true;
@@ -170,13 +172,29 @@ static void register_intents(struct loop *loop)
 	}
 }
 
+// Returns true when this operator leads. What was remembered while another led is no base for decisions.
+static bool wait_to_lead(struct loop *loop)
+{
+	struct operator* op = loop->op;
+	if (operator_leads(op))
+		return true;
+	op->brake = (struct brake){0};
+	pause_for(loop, op->settings->reconcile_interval_ms);
+	return false;
+}
+
 static void run_passes(struct loop *loop, struct workers *workers)
 {
-	struct operator *op = loop->op;
+	struct operator* op = loop->op;
 	while (!atomic_load(&op->stopping)) {
 		struct error err = {0};
 		bool soon = false;
 		atomic_store(&op->beat_mono_ms, clock_mono_ms());
+		if (!wait_to_lead(loop))
+			continue;
+		register_intents(loop);
+		if (op->canopy != NULL && !op->is_registered)
+			continue;
 		if (tick(op, workers, &soon, &err) == 0)
 			atomic_store(&op->is_synced, true);
 		else if (!atomic_load(&op->stopping))
@@ -194,13 +212,18 @@ static int run_operator(struct loop *loop, struct wiring *wiring, struct error *
 
 	atomic_store(&loop->op->beat_mono_ms, clock_mono_ms());
 	metrics_set(loop->op->metrics, METRIC_BUILD_INFO, UNDERSTORY_VERSION, NULL, NULL, 1);
-	wiring_on_check_done(wiring, wake, loop);
-	if (workers_new(&workers, err) < 0 || web_start(loop->op->settings->metrics_addr, loop->op->metrics, &probes, &web, err) < 0)
+	wiring_on_wake(wiring, wake, loop);
+	if (workers_new(&workers, err) < 0 ||
+		web_start(loop->op->settings->metrics_addr, loop->op->metrics, &probes, &web, err) < 0)
 		return -1;
 	log_info("understory started", LOG_STR("version", UNDERSTORY_VERSION), LOG_INT("metrics_port", web_port(web)),
 		LOG_INT("interval_ms", loop->op->settings->reconcile_interval_ms));
-	register_intents(loop);
+	if (loop->op->lease != NULL && lease_start(loop->op->lease, err) < 0)
+		return -1;
 	run_passes(loop, workers);
+	// Nothing writes any more: the next one need not wait for the Lease to expire.
+	if (loop->op->lease != NULL)
+		lease_stop(loop->op->lease);
 	return 0;
 }
 

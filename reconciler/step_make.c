@@ -52,6 +52,8 @@ static int credentials_from_secret(
 
 static int get_credentials(struct operator* op, const struct round_view *v, struct canopy_credentials *out, struct error *err)
 {
+	if (!operator_leads(op))
+		return error_set(err, ERROR_CANCELLED, "this operator does not lead: no credentials are asked for");
 	if (op->canopy == NULL)
 		return credentials_from_secret(op, v->entry, out, err);
 	return canopy_get_credentials(op->canopy, v->entry->group_id, v->entry->type, v->replica->run_id, out, err);

@@ -20,7 +20,7 @@ struct crew {
 static int take_steps(struct operator *op, struct pass *pass, struct work *work, struct error *err)
 {
 	bool again = true;
-	for (int i = 0; i < STEPS_AT_ONCE && again && !atomic_load(&op->stopping); i++) {
+	for (int i = 0; i < STEPS_AT_ONCE && again && !atomic_load(&op->stopping) && operator_leads(op); i++) {
 		struct check_result result = {0};
 		struct round_view view;
 		struct step step;
@@ -85,7 +85,7 @@ static void work_piece(void *arg, size_t i)
 	struct work *work = &crew->pass->works[i];
 	struct error err = {0};
 
-	if (atomic_load(&op->stopping) || work->memo->next_try_mono_ms > clock_mono_ms())
+	if (atomic_load(&op->stopping) || !operator_leads(op) || work->memo->next_try_mono_ms > clock_mono_ms())
 		return;
 	if (do_work(op, crew->pass, work, &err) == 0) {
 		memo_succeeded(work->memo);

@@ -1,20 +1,23 @@
 #include "reconciler/wiring.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "reconciler/secret_data.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#define LEASE_NAME "understory" // in OPERATOR_NAMESPACE
 #define PEM_MAX ((size_t)1 << 20)
 
 struct wiring {
 	struct operator op;
 	struct k8s_config *config;
+	struct k8s_client *free_k8s; // for what is done without leading: the Lease
 	char *s3_ca_pem;
-	void (*on_done)(void *arg);
-	void *on_done_arg;
+	void (*on_wake)(void *arg);
+	void *on_wake_arg;
 };
 
 static const char *read_env(const char *name)
@@ -108,19 +111,65 @@ static int connect_canopy(struct operator* op, struct error *err)
 	return 0;
 }
 
+static bool may_write(void *arg)
+{
+	return operator_leads(arg);
+}
+
 static int connect_cluster(struct wiring *w, struct error *err)
 {
-	if (k8s_config_load(read_env, &w->config, err) < 0 || k8s_client_new(w->config, &w->op.cancelling, &w->op.k8s, err) < 0)
+	if (k8s_config_load(read_env, &w->config, err) < 0 || k8s_client_new(w->config, &w->op.cancelling, &w->op.k8s, err) < 0 ||
+		k8s_client_new(w->config, NULL, &w->free_k8s, err) < 0)
 		return error_wrap(err, "kubernetes");
 	k8s_observe(w->op.k8s, count_kube_request, w->op.metrics);
+	k8s_observe(w->free_k8s, count_kube_request, w->op.metrics);
+	k8s_guard_writes(w->op.k8s, may_write, &w->op);
 	return 0;
+}
+
+static void wake(struct wiring *w)
+{
+	if (w->on_wake != NULL)
+		w->on_wake(w->on_wake_arg);
+}
+
+// Called from the lease's thread. What is in flight when the Lease is lost must not outlive the time in which nobody else may
+// act.
+static void lead_changed(void *arg, bool is_held)
+{
+	struct wiring *w = arg;
+	struct operator* op = & w->op;
+	metrics_set(op->metrics, METRIC_LEADER, NULL, NULL, NULL, is_held ? 1 : 0);
+	if (atomic_load(&op->stopping))
+		return;
+	atomic_store(&op->cancelling, !is_held);
+	if (is_held)
+		log_info("this operator leads", LOG_STR("lease", LEASE_NAME));
+	else
+		log_error("the lease is lost: this operator stops acting", LOG_STR("lease", LEASE_NAME));
+	wake(w);
+}
+
+static int open_lease(struct wiring *w, struct error *err)
+{
+	char identity[LEASE_IDENTITY_SIZE];
+	if (!w->op.settings->leader_election) {
+		metrics_set(w->op.metrics, METRIC_LEADER, NULL, NULL, NULL, 1);
+		return 0;
+	}
+	if (lease_make_identity(identity, err) < 0)
+		return -1;
+	const struct lease_options options = {.namespace = w->op.settings->operator_namespace,
+		.name = LEASE_NAME,
+		.identity = identity,
+		.on_change = lead_changed,
+		.arg = w};
+	return lease_new(w->free_k8s, &options, &w->op.lease, err);
 }
 
 static void check_done(void *arg)
 {
-	struct wiring *w = arg;
-	if (w->on_done != NULL)
-		w->on_done(w->on_done_arg);
+	wake(arg);
 }
 
 static int open_pools(struct wiring *w, struct error *err)
@@ -145,7 +194,7 @@ int wiring_open(const struct settings *settings, enum wiring_need need, struct w
 	if (read_pem(settings->s3_ca_file, &w->s3_ca_pem, err) < 0)
 		return error_wrap(err, "S3_CA_FILE");
 	w->op.s3_ca_pem = w->s3_ca_pem;
-	if (need == WIRING_ALL && open_pools(w, err) < 0)
+	if (need == WIRING_ALL && (open_pools(w, err) < 0 || open_lease(w, err) < 0))
 		return -1;
 	*out = TAKE_PTR(w);
 	return 0;
@@ -156,20 +205,22 @@ struct operator* wiring_operator(struct wiring *wiring)
 	return &wiring->op;
 }
 
-void wiring_on_check_done(struct wiring *wiring, void (*on_done)(void *arg), void *arg)
+void wiring_on_wake(struct wiring *wiring, void (*on_wake)(void *arg), void *arg)
 {
-	wiring->on_done_arg = arg;
-	wiring->on_done = on_done;
+	wiring->on_wake_arg = arg;
+	wiring->on_wake = on_wake;
 }
 
 void wiring_close(struct wiring *wiring)
 {
 	if (wiring == NULL)
 		return;
+	lease_free(wiring->op.lease);
 	checks_free(wiring->op.checks);
 	events_free(wiring->op.events);
 	canopy_client_free(wiring->op.canopy);
 	k8s_client_free(wiring->op.k8s);
+	k8s_client_free(wiring->free_k8s);
 	k8s_config_free(wiring->config);
 	worklist_free(wiring->op.worklist);
 	memos_free(wiring->op.memos);

@@ -8,7 +8,7 @@
 enum wiring_need {
 	WIRING_CLUSTER,	 // status: the API server alone
 	WIRING_WORKLIST, // plan: and the worklist
-	WIRING_ALL,	 // run: and checks, Events
+	WIRING_ALL,	 // run: and checks, Events, the Lease
 };
 
 struct wiring;
@@ -19,7 +19,8 @@ struct operator *wiring_operator(struct wiring *wiring);
 void wiring_close(struct wiring *wiring);
 DEFINE_AUTO(struct wiring, wiring, wiring_close)
 
-// Called from the threads of the checks when one is done; run.c wakes its loop by it. Set before checks begin.
-void wiring_on_check_done(struct wiring *wiring, void (*on_done)(void *arg), void *arg);
+// Called from other threads when there is something to do: a check is done, the Lease came or went. run.c wakes its loop by it. Set
+// before the lease is started.
+void wiring_on_wake(struct wiring *wiring, void (*on_wake)(void *arg), void *arg);
 
 #endif

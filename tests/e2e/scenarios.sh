@@ -315,6 +315,38 @@ write_kubeconfig()
 	EOC
 }
 
+# One leads, the other waits; the leader is stopped in the middle of a restore for longer than its Lease lasts, then goes on.
+two_operators()
+{
+	local second pid _
+	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
+	start_operator
+	check "the first leads" comes 20 metric_is 'understory_leader 1'
+	second=127.0.0.1:$(free_ports 1)
+	spawn second env "CANOPY_BASE_URL=$CANOPY" "KUBECONFIG=$KUBECONFIG" CREDENTIALS=direct "S3_ENDPOINT=$S3_ENDPOINT" \
+		CANOPY_RECONCILE_INTERVAL_SECS=1 "METRICS_ADDR=$second" "OPERATOR_NAMESPACE=$OPERATOR_NAMESPACE" \
+		"UNDERSTORY_CONFIG=$WORK/understory.yaml" "$UNDERSTORY" run
+	check "the second is ready" wait_for 20 second curl -fsS -m 2 -o /dev/null "http://$second/readyz"
+	check "and does not lead" second_says 'understory_leader 0'
+	check "the restore begins" comes 30 state_is $ANALYTICS restoring
+	read -r pid _ <"$WORK/run/operator.pid"
+	kill -STOP "$pid"
+	check "the second takes over" comes 40 second_says 'understory_leader 1'
+	check "and finishes the round" comes 60 report_is $ANALYTICS landed
+	kill -CONT "$pid"
+	check "the first no longer leads" comes 20 metric_is 'understory_leader 0'
+	sleep 3
+	check "one report landed" landed healthy 1
+	check "once" never landed_twice
+	check "there is one Job" test "$(api "/apis/batch/v1/namespaces/$(namespace_of $ANALYTICS)/jobs" |
+		python3 -c 'import json,sys; print(len(json.load(sys.stdin)["items"]))')" = 1
+	check "credentials were asked for once" test "$(asked /restore-credentials)" = 1
+	stop second
+	check "a leader that ends hands over at once" comes 8 metric_is 'understory_leader 1'
+}
+
+second_says() { curl -fsS -m 5 "http://$second/metrics" | grep -xF "$1"; }
+
 # What a person meets at the command line.
 command_line()
 {
@@ -335,6 +367,7 @@ command_line()
 
 cleaning_up()
 {
+	stop second
 	stop_all
 	rm -rf "$WORK"
 }
@@ -350,7 +383,7 @@ read -r SNAPSHOT_1 _ <<<"$(backup base)"
 read -r SNAPSHOT_2 _ <<<"$(backup crashed)"
 check "two snapshots" test -n "$SNAPSHOT_1" -a -n "$SNAPSHOT_2" -a "$SNAPSHOT_1" != "$SNAPSHOT_2"
 [ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round restarted_in_the_middle \
-	worklist_file bad_cluster over_tls command_line
+	worklist_file bad_cluster over_tls two_operators command_line
 for scenario in "$@"; do
 	"$scenario"
 done
