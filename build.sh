@@ -11,7 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 BUILD_PACKAGES="gcc clang libclang-rt-14-dev meson ninja-build pkg-config libc6-dev libcurl4-openssl-dev libssl-dev libpq-dev
-  libyaml-dev libjansson-dev libmicrohttpd-dev libcmocka-dev"
+  libyaml-dev libjansson-dev libmicrohttpd-dev libgnutls28-dev libcmocka-dev"
 # Real parts for the tests, the demo and the benchmarks: PostgreSQL, restic, an S3 server with STS, the sandbox of the stub's node.
 RUN_PACKAGES="postgresql-15 restic radosgw ceph-mon ceph-osd ceph-common bubblewrap busybox-static python3 python3-jsonschema jq
   shellcheck openssl curl procps util-linux prometheus"

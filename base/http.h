@@ -1,10 +1,10 @@
 // HTTP client over libcurl: time-outs, size limits, TLS with private CAs and client certificates, SOCKS5, connection re-use.
 //
 // A client holds what is common to all requests to one service and a pool of connections; it may be used by any number of threads
-// at once. http_do() blocks its caller, at most for the request's time-out; a stream of days is as good as any other, when on_body
-// takes it and its time-outs allow it. A peer that is gone without a word (its host died, a firewall forgot the connection) is found
-// by the kernel in HTTP_PEER_TIMEOUT_MS, whether or not anything is being sent. It never retries: the callers know which of their calls
-// may be repeated. (A GET or HEAD may reach the server twice when a connection from the pool turns out to be closed; nothing else
+// at once. http_do() blocks its caller, at most for the request's time-out; a stream may take as long as its time-outs allow, when
+// on_body takes it. A peer that is gone without a word (its host died, a firewall forgot the connection) is found by the kernel in
+// HTTP_PEER_TIMEOUT_MS, whether or not anything is being sent. http_do() never retries: the callers know which of their calls may
+// be repeated. (A GET or HEAD may reach the server twice when a connection from the pool turns out to be closed; nothing else
 // does.) Bodies, tokens and query strings are never logged and never part of an error text. The first client makes the process
 // ignore SIGPIPE, unless the program has a handler for it.
 #ifndef BASE_HTTP_H

@@ -61,8 +61,9 @@ static int check(const struct settings *s, struct error *err)
 	if ((s->canopy_device_cert_file == NULL) != (s->canopy_device_key_file == NULL))
 		return contradiction(
 			"CANOPY_DEVICE_CERT_FILE", "CANOPY_DEVICE_KEY_FILE", "go together, set both or neither", err);
-	if (s->credentials == CREDENTIALS_PROXY)
-		return error_set(err, ERROR_INVALID, "CREDENTIALS=proxy: the proxy is not part of this build, allowed is direct");
+	if (s->credentials == CREDENTIALS_PROXY && s->proxy_image == NULL)
+		return error_set(
+			err, ERROR_INVALID, "CREDENTIALS=proxy needs CANOPY_PROXY_IMAGE, the image with understory-proxy");
 	for (int i = 0; i < INTENT_COUNT; i++) {
 		if (settings_check_sizing(&s->intents[i], err) < 0)
 			return error_wrap(err, "intents.%s", settings_intent_text[i]);

@@ -62,7 +62,7 @@ static const struct setting table[] = {
 	{"S3_CA_FILE", "s3CaFile", SETTING_PATH, AT(s3_ca_file),
 		.help = "PEM file of the only CAs that restore pods trust for S3_ENDPOINT; absent: those of their image."},
 	{"CREDENTIALS", "credentials", SETTING_CHOICE, AT(credentials), .otherwise = "direct", .choices = credentials_texts,
-		.help = "How S3 keys reach a restore: direct (short-lived keys in the round's Secret); proxy is not part of this build."},
+		.help = "How S3 keys reach a restore: proxy (a sidecar signs with keys from the broker) or direct (in the round's Secret)."},
 	{"MAX_CONCURRENT_RESTORES", "maxConcurrentRestores", SETTING_COUNT, AT(max_concurrent_restores), .otherwise = "4",
 		.minimum = 1, .maximum = 1000, .help = "Rounds that restore at once; further ones wait, oldest first."},
 	{"MAX_CONCURRENT_CHECKS", "maxConcurrentChecks", SETTING_COUNT, AT(max_concurrent_checks), .otherwise = "4",

@@ -9,16 +9,22 @@
 DEFINE_AUTO(CURLU, curlu, curl_url_cleanup)
 DEFINE_AUTO(char, curl_text, curl_free)
 
+// len is what snprintf() said when it wrote the URL.
+static int finish_url(char url[ENDPOINT_SIZE], int len, const char *what, struct error *err)
+{
+	if (len < 0 || len >= ENDPOINT_SIZE)
+		return error_set(err, ERROR_INVALID, "%s is longer than %d bytes", what, ENDPOINT_SIZE - 1);
+	while (len > 0 && url[len - 1] == '/')
+		url[--len] = '\0';
+	return 0;
+}
+
 int endpoint_s3(const struct build *b, char out[ENDPOINT_SIZE], struct error *err)
 {
 	const char *set = b->settings->s3_endpoint;
 	int len = set != NULL ? snprintf(out, ENDPOINT_SIZE, "%s", set)
 			      : snprintf(out, ENDPOINT_SIZE, "https://s3.%s.amazonaws.com", b->entry->region);
-	if (len < 0 || len >= ENDPOINT_SIZE)
-		return error_set(err, ERROR_INVALID, "S3 endpoint is longer than %d bytes", ENDPOINT_SIZE - 1);
-	while (len > 0 && out[len - 1] == '/')
-		out[--len] = '\0';
-	return 0;
+	return finish_url(out, len, "S3 endpoint", err);
 }
 
 static int url_port(const char *url, int *port, struct error *err)
@@ -42,6 +48,15 @@ int endpoint_s3_port(const struct build *b, int *port, struct error *err)
 	if (url_port(url, port, err) != 0)
 		return error_wrap(err, "S3_ENDPOINT");
 	return 0;
+}
+
+int endpoint_broker(const struct settings *settings, char out[ENDPOINT_SIZE], struct error *err)
+{
+	int len = settings->broker_url != NULL
+			  ? snprintf(out, ENDPOINT_SIZE, "%s", settings->broker_url)
+			  : snprintf(out, ENDPOINT_SIZE, "https://%s.%s.svc:%d", settings->operator_service_name,
+				    settings->operator_namespace, BROKER_DEFAULT_PORT);
+	return finish_url(out, len, "broker URL", err);
 }
 
 int endpoint_broker_port(const struct settings *settings, int *port, struct error *err)

@@ -6,11 +6,19 @@
 
 #define ENDPOINT_SIZE 512
 
+// The CA of the S3 server in a restore pod, when s3_ca_file is set: a volume, where it is mounted, and the file in it.
+#define ENDPOINT_CA_VOLUME "s3-ca"
+#define ENDPOINT_CA_MOUNT "/run/understory-s3-ca"
+#define ENDPOINT_CA_FILE "ca.crt"
+
 // S3_ENDPOINT without slashes at its end, or https://s3.<region>.amazonaws.com. ERROR_INVALID when it does not fit.
 MUST_CHECK int endpoint_s3(const struct build *b, char out[ENDPOINT_SIZE], struct error *err);
 
 // The TCP port that a client of the endpoint connects to, from the URL or its scheme.
 MUST_CHECK int endpoint_s3_port(const struct build *b, int *port, struct error *err);
+
+// PGRO_BROKER_URL without slashes at its end, or https://<service>.<namespace>.svc:9091. ERROR_INVALID when it does not fit.
+MUST_CHECK int endpoint_broker(const struct settings *settings, char out[ENDPOINT_SIZE], struct error *err);
 MUST_CHECK int endpoint_broker_port(const struct settings *settings, int *port, struct error *err);
 
 #endif

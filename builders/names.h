@@ -18,6 +18,9 @@
 // On a restore Job and its pods, as the operator that we stand in for has it.
 #define LABEL_JOB_KIND PGRO "job-kind"
 #define LABEL_JOB_KIND_VALUE "canopy-restore"
+// On a restore Job's pods that hold the credential proxy, likewise.
+#define LABEL_PROXY_SIDECAR PGRO "proxy-sidecar"
+#define LABEL_PROXY_SIDECAR_VALUE "true"
 
 #define ANN_RESTORE_STATE PGRO "restore-state"
 #define ANN_DESIRED_SNAPSHOT_ID PGRO "desired-snapshot-id"
@@ -69,6 +72,7 @@
 #define NAME_SERVICE "postgres"
 
 #define CONTAINER_RESTORE "restore"
+#define CONTAINER_PROXY "proxy"
 #define CONTAINER_PREPARE "prepare"
 #define CONTAINER_POSTGRES "postgres"
 

@@ -20,6 +20,10 @@ struct build {
 	const struct entry *entry;
 	struct settings_for_intent sizing; // intents_resolve()
 	const char *s3_ca_pem;             // what settings->s3_ca_file holds; NULL when it is not set
+
+	// With CREDENTIALS=proxy only.
+	const char *broker_ca_pem; // every CA certificate that the broker may show; may be NULL with CREDENTIALS=direct
+	bool has_native_sidecars;  // the API server is 1.29 or newer: init containers with restartPolicy Always
 };
 
 // One round of the replica.
@@ -28,6 +32,7 @@ struct build_round {
 	const char *snapshot_id;
 	int attempt;
 	int64_t pvc_bytes;
+	const char *run_id; // named in the progress that the proxy posts; NULL: not said
 };
 
 // What the restore Job said in its termination message, and what the checks need to know later.
@@ -48,11 +53,18 @@ MUST_CHECK int build_superuser_secret(const struct build *b, const struct secret
 MUST_CHECK int build_analytics_secret(const struct build *b, const struct secret *password, json_t **out, struct error *err);
 MUST_CHECK int build_service(const struct build *b, const char *round_key, json_t **out, struct error *err);
 
-// Of a round.
+// Of a round. With CREDENTIALS=direct the Secret holds keys of the store and the restore uses them; with CREDENTIALS=proxy the
+// restore has dummy keys and the credential proxy (builders/proxy.h) beside it. ERROR_INVALID when an image is not set.
 MUST_CHECK int build_restore_secret(const struct build *b, const struct build_round *round,
 	const struct canopy_credentials *credentials, json_t **out, struct error *err);
 MUST_CHECK int build_pvc(const struct build *b, const struct build_round *round, json_t **out, struct error *err);
 MUST_CHECK int build_restore_job(const struct build *b, const struct build_round *round, json_t **out, struct error *err);
+
+// Has the API server kept the proxy as build_restore_job() made it? For the Job, or better a pod of it, as it was read back.
+// False when the proxy is an ordinary init container, for which the pod would wait for ever: a webhook or an API server that does
+// not know the field has dropped `restartPolicy`; or when the proxy is gone. True for a restore without proxy.
+bool build_kept_sidecar(const json_t *job_or_pod);
+
 MUST_CHECK int build_deployment(const struct build *b, const struct build_round *round, const struct build_restored *restored,
 	json_t **out, struct error *err);
 

@@ -67,16 +67,15 @@ static json_t *resources(const struct settings_for_intent *sizing)
 
 // One key a line.
 // clang-format off
-json_t *pod_container(
-	const struct build *b, const char *name, const char *image, const char *script, json_t *environment, json_t *mounts)
+json_t *pod_program(const struct pod_program *program)
 {
-	return json_pack("{s:s, s:s, s:[s, s, o], s:o, s:o, s:o, s:s, s:s, s:{s:b, s:b, s:{s:[s]}}}",
-		"name", name,
-		"image", image,
-		"command", "/bin/sh", "-c", literal(script),
-		"env", environment,
-		"volumeMounts", mounts,
-		"resources", resources(&b->sizing),
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:{s:b, s:b, s:{s:[s]}}}",
+		"name", program->name,
+		"image", program->image,
+		"command", program->command,
+		"env", program->environment,
+		"volumeMounts", program->mounts,
+		"resources", program->resources,
 		"terminationMessagePath", POD_TERMINATION_LOG,
 		"terminationMessagePolicy", "File",
 		"securityContext",
@@ -85,6 +84,17 @@ json_t *pod_container(
 			"capabilities", "drop", "ALL");
 }
 // clang-format on
+
+json_t *pod_container(
+	const struct build *b, const char *name, const char *image, const char *script, json_t *environment, json_t *mounts)
+{
+	return pod_program(&(struct pod_program){.name = name,
+		.image = image,
+		.command = json_pack("[s, s, o]", "/bin/sh", "-c", literal(script)),
+		.environment = environment,
+		.mounts = mounts,
+		.resources = resources(&b->sizing)});
+}
 
 static json_t *pairs(const struct settings_pair *pair, size_t count)
 {

@@ -23,7 +23,18 @@ json_t *pod_volume_claim(const char *name, const char *claim);
 json_t *pod_volume_empty(const char *name, bool in_memory);
 json_t *pod_volume_secret_file(const char *name, const char *secret, const char *key, const char *file);
 
-// A container that runs a script with /bin/sh, without any privilege. environment and mounts are stolen.
+// A program as a container without any privilege. The json_t are stolen.
+struct pod_program {
+	const char *name;
+	const char *image;
+	json_t *command;
+	json_t *environment;
+	json_t *mounts;
+	json_t *resources;
+};
+json_t *pod_program(const struct pod_program *program);
+
+// A container that runs a script with /bin/sh and has the resources that the sizing says. environment and mounts are stolen.
 json_t *pod_container(
 	const struct build *b, const char *name, const char *image, const char *script, json_t *environment, json_t *mounts);
 

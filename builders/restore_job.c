@@ -5,6 +5,7 @@
 #include "builders/metadata.h"
 #include "builders/opaque.h"
 #include "builders/pod.h"
+#include "builders/proxy.h"
 #include "builders/scripts.h"
 #include <string.h>
 
@@ -14,11 +15,17 @@
 #define KEY_SESSION_TOKEN "sessionToken"
 #define KEY_CA_CERTIFICATE "caCertificate"
 
-#define CA_MOUNT "/etc/understory/s3-ca"
-#define CA_FILE "ca.crt"
-
 #define BACKOFF_LIMIT 3
 #define ACTIVE_DEADLINE_SECONDS 14400
+
+// Only here do keys of the store enter the cluster. Every key is always there, if empty: a pod waits for ever for a missing one.
+static int add_keys_of_the_store(json_t *object, const struct canopy_credentials *credentials, struct error *err)
+{
+	if (opaque_add_secret(object, KEY_ACCESS_KEY_ID, &credentials->access_key_id, err) != 0 ||
+		opaque_add_secret(object, KEY_SECRET_ACCESS_KEY, &credentials->secret_access_key, err) != 0)
+		return -1;
+	return opaque_add_secret(object, KEY_SESSION_TOKEN, &credentials->session_token, err);
+}
 
 int build_restore_secret(const struct build *b, const struct build_round *round, const struct canopy_credentials *credentials,
 	json_t **out, struct error *err)
@@ -26,17 +33,15 @@ int build_restore_secret(const struct build *b, const struct build_round *round,
 	char name[OBJECT_NAME_SIZE];
 	name_restore(round->key, name);
 	AUTO(json) json_t *object = NULL;
+	if (proxy_is_used(b) && proxy_check(b, err) != 0)
+		return error_wrap(err, "Secret %s", name);
 	if (json_made(opaque_new(b, name, COMPONENT_RESTORE, round->key), "restore Secret", &object, err) != 0 ||
 		opaque_add_secret(object, KEY_REPOSITORY_PASSWORD, &credentials->repo_password, err) != 0)
 		return -1;
 	if (b->s3_ca_pem != NULL && opaque_add_text(object, KEY_CA_CERTIFICATE, b->s3_ca_pem, err) != 0)
 		return -1;
-	// Only here do keys of the store enter the cluster. Every key is always there, if empty: a pod waits for ever for a
-	// missing one.
-	if (b->settings->credentials == CREDENTIALS_DIRECT &&
-		(opaque_add_secret(object, KEY_ACCESS_KEY_ID, &credentials->access_key_id, err) != 0 ||
-			opaque_add_secret(object, KEY_SECRET_ACCESS_KEY, &credentials->secret_access_key, err) != 0 ||
-			opaque_add_secret(object, KEY_SESSION_TOKEN, &credentials->session_token, err) != 0))
+	if (proxy_is_used(b) ? opaque_add_text(object, PROXY_KEY_BROKER_CA, b->broker_ca_pem, err) != 0
+			     : add_keys_of_the_store(object, credentials, err) != 0)
 		return -1;
 	*out = TAKE_PTR(object);
 	return 0;
@@ -95,25 +100,35 @@ static int engine_of(const struct build *b, struct engine *out, struct error *er
 
 // One key a line.
 // clang-format off
+static json_t *environment_of_the_store(const struct build *b, const char *secret, const char *endpoint)
+{
+	AUTO(json)
+	json_t *list = json_pack("[o, o, o, o]",
+		pod_env("S3_ENDPOINT", endpoint),
+		pod_env_secret("AWS_ACCESS_KEY_ID", secret, KEY_ACCESS_KEY_ID),
+		pod_env_secret("AWS_SECRET_ACCESS_KEY", secret, KEY_SECRET_ACCESS_KEY),
+		pod_env_secret("AWS_SESSION_TOKEN", secret, KEY_SESSION_TOKEN));
+	if (b->s3_ca_pem != NULL &&
+		json_array_append_new(list, pod_env("S3_CA_FILE", ENDPOINT_CA_MOUNT "/" ENDPOINT_CA_FILE)) != 0)
+		return NULL;
+	return TAKE_PTR(list);
+}
+
 static json_t *environment(const struct build *b, const struct build_round *round, const char *secret, const char *endpoint,
 	const struct engine *engine)
 {
 	const struct entry *entry = b->entry;
 	AUTO(json)
-	json_t *list = json_pack("[o, o, o, o, o, o, o, o, o, o]",
+	json_t *list = json_pack("[o, o, o, o, o, o]",
 		pod_env("HOME", "/tmp"),
 		pod_env("SNAPSHOT_ID", round->snapshot_id),
-		pod_env("S3_ENDPOINT", endpoint),
 		pod_env("S3_BUCKET", entry->bucket),
 		pod_env("S3_PREFIX", entry->prefix),
 		pod_env("S3_REGION", entry->region),
-		pod_env_secret(engine->password_variable, secret, KEY_REPOSITORY_PASSWORD),
-		pod_env_secret("AWS_ACCESS_KEY_ID", secret, KEY_ACCESS_KEY_ID),
-		pod_env_secret("AWS_SECRET_ACCESS_KEY", secret, KEY_SECRET_ACCESS_KEY),
-		pod_env_secret("AWS_SESSION_TOKEN", secret, KEY_SESSION_TOKEN));
-	if (b->s3_ca_pem != NULL && json_array_append_new(list, pod_env("S3_CA_FILE", CA_MOUNT "/" CA_FILE)) != 0)
-		return NULL;
-	return TAKE_PTR(list);
+		pod_env_secret(engine->password_variable, secret, KEY_REPOSITORY_PASSWORD));
+	AUTO(json)
+	json_t *way = proxy_is_used(b) ? proxy_engine_environment(b) : environment_of_the_store(b, secret, endpoint);
+	return json_array_extend(list, way) == 0 ? TAKE_PTR(list) : NULL;
 }
 // clang-format on
 
@@ -121,7 +136,9 @@ static json_t *mounts(const struct build *b)
 {
 	AUTO(json)
 	json_t *list = json_pack("[o, o]", pod_mount("pgdata", POD_PGDATA_MOUNT, false), pod_mount("tmp", "/tmp", false));
-	if (b->s3_ca_pem != NULL && json_array_append_new(list, pod_mount("s3-ca", CA_MOUNT, true)) != 0)
+	if (proxy_is_used(b))
+		return json_array_append_new(list, proxy_engine_mount(b)) == 0 ? TAKE_PTR(list) : NULL;
+	if (b->s3_ca_pem != NULL && json_array_append_new(list, pod_mount(ENDPOINT_CA_VOLUME, ENDPOINT_CA_MOUNT, true)) != 0)
 		return NULL;
 	return TAKE_PTR(list);
 }
@@ -131,8 +148,8 @@ static json_t *volumes(const struct build *b, const char *key, const char *secre
 	char claim[OBJECT_NAME_SIZE];
 	name_pvc(key, claim);
 	AUTO(json) json_t *list = json_pack("[o, o]", pod_volume_claim("pgdata", claim), pod_volume_empty("tmp", false));
-	if (b->s3_ca_pem != NULL &&
-		json_array_append_new(list, pod_volume_secret_file("s3-ca", secret, KEY_CA_CERTIFICATE, CA_FILE)) != 0)
+	if (b->s3_ca_pem != NULL && json_array_append_new(list, pod_volume_secret_file(ENDPOINT_CA_VOLUME, secret,
+									KEY_CA_CERTIFICATE, ENDPOINT_CA_FILE)) != 0)
 		return NULL;
 	return TAKE_PTR(list);
 }
@@ -184,6 +201,23 @@ static json_t *job_metadata(const struct build *b, const char *name, const char 
 	return TAKE_PTR(metadata);
 }
 
+static int make_pod(const struct build *b, const struct build_round *round, const char *secret, json_t **out, struct error *err)
+{
+	char endpoint[ENDPOINT_SIZE];
+	struct engine engine = {0};
+	AUTO(json) json_t *template = NULL;
+	if (endpoint_s3(b, endpoint, err) != 0 || engine_of(b, &engine, err) != 0)
+		return -1;
+	json_t *container = pod_container(
+		b, CONTAINER_RESTORE, engine.image, engine.script, environment(b, round, secret, endpoint, &engine), mounts(b));
+	if (json_made(pod(b, round->key, secret, container), "pod", &template, err) != 0)
+		return -1;
+	if (proxy_is_used(b) && (proxy_check(b, err) != 0 || proxy_add(b, round, template, err) != 0))
+		return -1;
+	*out = TAKE_PTR(template);
+	return 0;
+}
+
 // One key a line.
 // clang-format off
 // No ttlSecondsAfterFinished: an operator that was away must still find the outcome. podReplacementPolicy Failed: two pods must
@@ -191,17 +225,11 @@ static json_t *job_metadata(const struct build *b, const char *name, const char 
 int build_restore_job(const struct build *b, const struct build_round *round, json_t **out, struct error *err)
 {
 	char name[OBJECT_NAME_SIZE]; // of the Job and of its Secret
-	char endpoint[ENDPOINT_SIZE];
-	struct engine engine = {0};
+	json_t *template = NULL;
 	name_restore(round->key, name);
-	if (b->settings->credentials != CREDENTIALS_DIRECT)
-		return error_set(
-			err, ERROR_INVALID, "Job %s: a restore needs keys in its Secret; hint: CREDENTIALS=direct", name);
-	if (endpoint_s3(b, endpoint, err) != 0 || engine_of(b, &engine, err) != 0)
+	if (make_pod(b, round, name, &template, err) != 0)
 		return error_wrap(err, "Job %s", name);
 
-	json_t *container = pod_container(
-		b, CONTAINER_RESTORE, engine.image, engine.script, environment(b, round, name, endpoint, &engine), mounts(b));
 	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:i, s:i, s:s, s:o, s:o}}",
 		"apiVersion", "batch/v1",
 		"kind", "Job",
@@ -211,7 +239,7 @@ int build_restore_job(const struct build *b, const struct build_round *round, js
 			"activeDeadlineSeconds", ACTIVE_DEADLINE_SECONDS,
 			"podReplacementPolicy", "Failed",
 			"podFailurePolicy", failure_policy(),
-			"template", pod(b, round->key, name, container));
+			"template", template);
 	return json_made(made, name, out, err);
 }
 // clang-format on

@@ -69,6 +69,11 @@ int canopy_report(struct canopy_client *client, const char *body, struct error *
 	return post(client, "/restore-verification", body, err);
 }
 
+int canopy_progress(struct canopy_client *client, const char *body, struct error *err)
+{
+	return post(client, "/backup-progress", body, err);
+}
+
 // A text of the answer. The error names the field and never its value.
 static int take(const json_t *object, const char *key, struct secret *out, struct error *err)
 {

@@ -48,6 +48,9 @@ static inline void auto_canopy_credentials(struct canopy_credentials *credential
 // POST /restore-verification with exactly these bytes.
 MUST_CHECK int canopy_report(struct canopy_client *client, const char *body, struct error *err);
 
+// POST /backup-progress: how far a restore is. Best effort: a sample that is lost costs nothing.
+MUST_CHECK int canopy_progress(struct canopy_client *client, const char *body, struct error *err);
+
 // Called after each request, from the thread that made it; status 0 stands for no answer. For metrics.
 typedef void (*canopy_on_request)(void *arg, const char *endpoint, int status);
 void canopy_observe(struct canopy_client *client, canopy_on_request on_request, void *arg);

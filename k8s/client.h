@@ -69,8 +69,8 @@ MUST_CHECK int k8s_get_path(struct k8s_client *client, const char *path, json_t 
 typedef void (*k8s_on_request)(void *arg, const char *verb, const char *resource, int status);
 void k8s_observe(struct k8s_client *client, k8s_on_request on_request, void *arg);
 
-// Asked before each request that changes something, repeats included; when it says no the call ends with ERROR_CANCELLED and nothing is
-// sent. For a program that may write only while it leads. To be set before another thread uses the client.
+// Asked before each request that changes something, repeats included; when it says no the call ends with ERROR_CANCELLED and nothing
+// is sent. For a program that may write only while it leads. To be set before another thread uses the client.
 typedef bool (*k8s_may_write)(void *arg);
 void k8s_guard_writes(struct k8s_client *client, k8s_may_write may_write, void *arg);
 

@@ -179,6 +179,7 @@ static int claim(struct lease *l, int64_t until_ms, struct error *err)
 {
 	AUTO(json) json_t *object = NULL;
 	json_t *answer = NULL;
+	int64_t sent_ms = mono_ms(l); // a little before, never after
 	const struct lease_claim ours = {.namespace = l->namespace,
 		.name = l->name,
 		.identity = l->identity,
@@ -186,7 +187,6 @@ static int claim(struct lease *l, int64_t until_ms, struct error *err)
 		.wall_ms = l->clock.wall_ms(l->clock.arg)};
 	if (lease_record_claim(l->seen, &ours, &object, err) < 0)
 		return -1;
-	int64_t sent_ms = mono_ms(l);
 	l->may_be_ours = true;
 	if (call(l, l->seen == NULL ? "create" : "update", object, until_ms, &answer, err) < 0)
 		return -1;

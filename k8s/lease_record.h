@@ -29,8 +29,8 @@ int64_t lease_record_transitions(const json_t *lease);
 // Whether the records are the same, whatever has become of the objects' metadata.
 bool lease_record_is_same(const json_t *a, const json_t *b);
 
-// The object that makes us the holder, or keeps us there: previous, which stays as it is, with our record; NULL: there is none yet.
-// With the resourceVersion of previous, so that it fails when somebody was faster.
+// The object that makes us the holder, or keeps us there: previous, which stays as it is, with our record; NULL: there is none
+// yet. With the resourceVersion of previous, so that it fails when somebody was faster.
 MUST_CHECK int lease_record_claim(const json_t *previous, const struct lease_claim *claim, json_t **out, struct error *err);
 
 // previous without a holder and with a duration of 1 s: the next one need not wait.

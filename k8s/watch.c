@@ -55,7 +55,7 @@ struct stream {
 	struct watch_lines lines;
 	int64_t opened_at_ms; // monotonic; 0 when no head came
 	uint64_t events;      // and bookmarks
-	bool is_broken;       // something in it was lost to us
+	bool is_broken;       // the owner could not take a change
 	bool has_warned;
 };
 
@@ -173,10 +173,8 @@ static int on_line(void *arg, const char *line, size_t len, struct error *err)
 {
 	struct stream *s = arg;
 	AUTO(watch_event) struct watch_event event = {0};
-	if (watch_event_decode(line, len, &event, err) < 0) {
-		s->is_broken = true;
+	if (watch_event_decode(line, len, &event, err) < 0)
 		return -1;
-	}
 	return take_event(s, &event, err);
 }
 

@@ -24,7 +24,7 @@ struct watch_event {
 	enum watch_event_type type;
 	char type_text[WATCH_EVENT_TYPE_SIZE]; // as it came, cut
 	json_t *document;
-	json_t *object;	     // within document, with metadata.name and .resourceVersion; NULL unless ADDED, MODIFIED, DELETED
+	json_t *object;      // within document, with metadata.name and .resourceVersion; NULL unless ADDED, MODIFIED, DELETED
 	const char *version; // within document: where to go on after this event; NULL for ERROR and UNKNOWN
 	struct error error;  // of an ERROR: what its Status says, as k8s/client.h tells; 410 in http_status: list again
 };

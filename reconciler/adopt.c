@@ -27,8 +27,8 @@ static int check_ours(const json_t *found, const json_t *wanted, const char *wha
 	return 0;
 }
 
-int adopt_create(struct k8s_client *k8s, const struct k8s_resource *resource, const struct replica *replica,
-	const json_t *object, int64_t now_ms, enum adopt_result *found, struct error *err)
+int adopt_create(struct k8s_client *k8s, const struct k8s_resource *resource, const struct replica *replica, const json_t *object,
+	int64_t now_ms, enum adopt_result *found, struct error *err)
 {
 	if (k8s_create(k8s, resource, replica->namespace, object, NULL, err) == 0) {
 		if (found != NULL)

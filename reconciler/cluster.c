@@ -18,19 +18,19 @@ static void *grow(void **array, size_t *room, size_t count, size_t size)
 }
 
 // One list callback and one restart callback a kind: decode into a new last element.
-#define DEFINE_COLLECTOR(kind, type, array, count, room, decode)                                                                 \
-	static int add_##kind(void *arg, json_t *item, struct error *err)                                                        \
-	{                                                                                                                        \
-		struct cluster *c = arg;                                                                                         \
-		void *place = c->array;                                                                                          \
-		type *at = grow(&place, &c->room, c->count, sizeof(type));                                                       \
-		if (at == NULL)                                                                                                  \
-			return error_no_memory(err, #kind);                                                                      \
-		c->array = place;                                                                                                \
-		if (decode(item, at, err) < 0)                                                                                   \
-			return -1;                                                                                               \
-		c->count++;                                                                                                      \
-		return 0;                                                                                                        \
+#define DEFINE_COLLECTOR(kind, type, array, count, room, decode)           \
+	static int add_##kind(void *arg, json_t *item, struct error *err)  \
+	{                                                                  \
+		struct cluster *c = arg;                                   \
+		void *place = c->array;                                    \
+		type *at = grow(&place, &c->room, c->count, sizeof(type)); \
+		if (at == NULL)                                            \
+			return error_no_memory(err, #kind);                \
+		c->array = place;                                          \
+		if (decode(item, at, err) < 0)                             \
+			return -1;                                         \
+		c->count++;                                                \
+		return 0;                                                  \
 	}
 
 DEFINE_COLLECTOR(replica, struct replica, replicas, replica_count, replica_room, replica_from_json)
@@ -164,7 +164,8 @@ static size_t span(const void *array, size_t count, size_t size, const char *nam
 {
 	*first = lower_bound(array, count, size, namespace);
 	size_t end = *first;
-	while (end < count && strcmp(((const struct workload *)(const void *)((const char *)array + end * size))->namespace, namespace) == 0)
+	while (end < count &&
+		strcmp(((const struct workload *)(const void *)((const char *)array + end * size))->namespace, namespace) == 0)
 		end++;
 	return end - *first;
 }

@@ -21,7 +21,8 @@ static bool same_text(const char *a, const char *b)
 }
 
 // Whether the round that failed last was of this snapshot, and its back-off is not over or its tries are used up.
-static bool is_backing_off(const struct entry *entry, const struct replica *replica, const struct settings *settings, int64_t now_ms)
+static bool is_backing_off(
+	const struct entry *entry, const struct replica *replica, const struct settings *settings, int64_t now_ms)
 {
 	if (replica->state != STATE_FAILED || !same_text(replica->round_snapshot_id, entry->snapshot_id))
 		return false;
@@ -124,9 +125,9 @@ static struct action decide_replica(struct replica *replica, bool has_unreadable
 
 // Both sides sorted by identity, with what has been paired.
 struct pairing {
-	struct entry **entries;	   // where identities are equal, in the worklist's order: the first wins
-	struct replica **replicas; // where identities are equal, by Namespace
-	bool *is_taken;		   // of replicas
+	struct entry **entries;       // where identities are equal, in the worklist's order: the first wins
+	struct replica **replicas;    // where identities are equal, by Namespace
+	bool *is_taken;               // of replicas
 	struct replica *by_namespace; // as they were given
 	size_t entry_count, replica_count;
 };

@@ -103,7 +103,8 @@ static int send_repeat(struct events *events, const struct series *s, struct err
 	char now[CLOCK_TEXT_SIZE];
 	AUTO(json) json_t *patch = NULL;
 	clock_format_micro(s->last_ms, now);
-	if (json_made(json_pack("{s:{s:i,s:s}}", "series", "count", s->count, "lastObservedTime", now), "event series", &patch, err) < 0)
+	if (json_made(json_pack("{s:{s:i,s:s}}", "series", "count", s->count, "lastObservedTime", now), "event series", &patch,
+		    err) < 0)
 		return -1;
 	return k8s_patch(events->k8s, &K8S_EVENT, s->where, s->name, patch, NULL, err);
 }

@@ -23,13 +23,13 @@ static void run_of(const char *report, char out[UUID_TEXT_SIZE])
 		out[0] = '\0';
 }
 
-static void say(struct operator *op, const struct replica *replica, bool is_warning, const char *reason, const char *note)
+static void say(struct manager *op, const struct replica *replica, bool is_warning, const char *reason, const char *note)
 {
 	const struct event_regarding namespace = {0};
 	events_send(op->events, replica->namespace, &namespace, is_warning, reason, "Report", note);
 }
 
-static int reread(struct operator *op, struct replica *replica, struct error *err)
+static int reread(struct manager *op, struct replica *replica, struct error *err)
 {
 	AUTO(json) json_t *answer = NULL;
 	struct replica fresh;
@@ -43,7 +43,7 @@ static int reread(struct operator *op, struct replica *replica, struct error *er
 
 // Take the report of this run away. why_not NULL: it landed. A Conflict is answered by reading again: somebody else wrote
 // another annotation, and the report is the same as long as its run is.
-static int settle(struct operator *op, struct replica *replica, const char *run_id, int64_t landed_at_ms, const char *why_not,
+static int settle(struct manager *op, struct replica *replica, const char *run_id, int64_t landed_at_ms, const char *why_not,
 	struct error *err)
 {
 	for (int i = 0; i < LANDED_TRIES; i++) {
@@ -89,7 +89,7 @@ static int64_t refused_since(const struct replica *replica, int64_t now_ms)
 }
 
 // Write why the last try failed, once per reason: a service that is away must not cost a write a try.
-static void note_failure(struct operator *op, struct replica *replica, const char *text)
+static void note_failure(struct manager *op, struct replica *replica, const char *text)
 {
 	struct error ignored;
 	if (replica->report_error != NULL && strcmp(replica->report_error, text) == 0)
@@ -102,7 +102,7 @@ static void note_failure(struct operator *op, struct replica *replica, const cha
 }
 
 // canopy said no for good. The first time it is recorded and tried again for GATE_GIVE_UP_MS, then it is given up.
-static int refused(struct operator *op, struct replica *replica, const char *run_id, int64_t now_ms, struct error *err)
+static int refused(struct manager *op, struct replica *replica, const char *run_id, int64_t now_ms, struct error *err)
 {
 	char since_text[CLOCK_TEXT_SIZE];
 	char note[ERROR_TEXT_MAX + 64];
@@ -121,7 +121,7 @@ static int refused(struct operator *op, struct replica *replica, const char *run
 	return settle(op, replica, run_id, now_ms, note, err);
 }
 
-int gate_send(struct operator *op, struct replica *replica, struct memo *memo, int64_t now_ms, struct error *err)
+int gate_send(struct manager *op, struct replica *replica, struct memo *memo, int64_t now_ms, struct error *err)
 {
 	char run_id[UUID_TEXT_SIZE];
 	if (replica->report == NULL)
@@ -130,7 +130,7 @@ int gate_send(struct operator *op, struct replica *replica, struct memo *memo, i
 
 	// canopy has it already when an earlier write of ours failed after the POST: then only the write is missing.
 	if (memo->landed_run_id[0] == '\0' || strcmp(memo->landed_run_id, run_id) != 0) {
-		if (!operator_leads(op))
+		if (!manager_leads(op))
 			return error_set(err, ERROR_CANCELLED, "this operator does not lead: no report is sent");
 		if (op->canopy != NULL && canopy_report(op->canopy, replica->report, err) < 0) {
 			if (is_refusal(err))
@@ -153,7 +153,7 @@ int gate_send(struct operator *op, struct replica *replica, struct memo *memo, i
 }
 
 int gate_release(
-	struct operator *op, struct replica *replica, struct memo *memo, int64_t now_ms, int64_t now_mono_ms, struct error *err)
+	struct manager *op, struct replica *replica, struct memo *memo, int64_t now_ms, int64_t now_mono_ms, struct error *err)
 {
 	int intent = replica->intent == NULL ? -1 : intents_find(replica->intent);
 	bool is_once = intent >= 0 && intents_is_once((enum settings_intent)intent);

@@ -99,7 +99,8 @@ static int command(int argc, char **argv)
 		return command_status(settings, format);
 	if (strcmp(argv[1], "check-config") == 0)
 		return command_check_config(settings);
-	fprintf(stderr, "understory: \"%s\" is no command; allowed: run, plan, status, check-config, --help, --version\n", argv[1]);
+	fprintf(stderr, "understory: \"%s\" is no command; allowed: run, plan, status, check-config, --help, --version\n",
+		argv[1]);
 	return EXIT_STATUS_ERROR;
 }
 

@@ -34,7 +34,7 @@ static void measure(const json_t *rows, const struct output_column *columns, siz
 	char text[CELL_MAX];
 	for (size_t c = 0; c < count; c++)
 		widths[c] = strlen(columns[c].heading);
-	json_array_foreach(rows, i, row) {
+	json_array_foreach (rows, i, row) {
 		for (size_t c = 0; c < count; c++) {
 			cell_text(json_object_get(row, columns[c].key), text);
 			cut(text, columns[c].width_max);
@@ -54,7 +54,7 @@ static void print_table(const json_t *rows, const struct output_column *columns,
 	measure(rows, columns, count, widths);
 	for (size_t c = 0; c < count; c++)
 		printf("%-*s%s", c + 1 == count ? 0 : (int)widths[c], columns[c].heading, c + 1 == count ? "\n" : "  ");
-	json_array_foreach(rows, i, row) {
+	json_array_foreach (rows, i, row) {
 		for (size_t c = 0; c < count; c++) {
 			cell_text(json_object_get(row, columns[c].key), text);
 			cut(text, columns[c].width_max);
@@ -63,7 +63,8 @@ static void print_table(const json_t *rows, const struct output_column *columns,
 	}
 }
 
-int output_rows(const json_t *rows, const struct output_column *columns, size_t count, enum output_format format, struct error *err)
+int output_rows(
+	const json_t *rows, const struct output_column *columns, size_t count, enum output_format format, struct error *err)
 {
 	if (format == OUTPUT_JSON) {
 		AUTO_FREE char *text = json_dumps(rows, JSON_INDENT(2));

@@ -11,7 +11,7 @@ static void note_unreadable(const struct worklist *worklist)
 		log_warn("worklist entry skipped", LOG_STR("complaint", worklist->complaints[i]));
 }
 
-int pass_fetch(struct operator *op, struct error *err)
+int pass_fetch(struct manager *op, struct error *err)
 {
 	AUTO(worklist) struct worklist *fresh = NULL;
 	bool is_unchanged = false;
@@ -34,7 +34,7 @@ static bool is_brakeable(const struct action *act)
 	return act->kind == ACTION_TEARDOWN && !replica_is_proven_once(act->replica);
 }
 
-static void apply_brake(struct operator *op, struct pass *pass, int64_t now_mono_ms)
+static void apply_brake(struct manager *op, struct pass *pass, int64_t now_mono_ms)
 {
 	struct brake_question question = {.managed = pass->cluster->replica_count,
 		.worklist_is_empty = op->worklist->count == 0,
@@ -78,7 +78,7 @@ static int oldest_first(const void *a, const void *b)
 	return strcmp(x->work->entry->namespace, y->work->entry->namespace);
 }
 
-static bool wants_slot(const struct operator *op, const struct work *work, int64_t now_ms, int64_t *since_ms)
+static bool wants_slot(const struct manager *op, const struct work *work, int64_t now_ms, int64_t *since_ms)
 {
 	if (work->entry == NULL || work->entry->known_intent < 0 || work->entry->snapshot_id == NULL)
 		return false;
@@ -94,7 +94,7 @@ static bool wants_slot(const struct operator *op, const struct work *work, int64
 	return may_begin && diff_next_round(work->entry, work->replica, op->settings, now_ms).kind == ACTION_REFRESH;
 }
 
-static int give_slots(const struct operator *op, struct pass *pass, int64_t now_ms, struct error *err)
+static int give_slots(const struct manager *op, struct pass *pass, int64_t now_ms, struct error *err)
 {
 	AUTO_FREE struct candidate *candidates = calloc(pass->work_count + 1, sizeof(*candidates));
 	size_t waiting = 0;
@@ -120,7 +120,7 @@ static bool is_worked_on(const struct action *act)
 	       act->reason != REASON_BEING_DELETED;
 }
 
-static int make_works(struct operator *op, struct pass *pass, struct error *err)
+static int make_works(struct manager *op, struct pass *pass, struct error *err)
 {
 	pass->works = calloc(pass->diff.count + 1, sizeof(*pass->works));
 	if (pass->works == NULL)
@@ -140,14 +140,15 @@ static int make_works(struct operator *op, struct pass *pass, struct error *err)
 	return 0;
 }
 
-int pass_prepare(struct operator *op, bool is_current, int64_t now_ms, int64_t now_mono_ms, struct pass *out, struct error *err)
+int pass_prepare(struct manager *op, bool is_current, int64_t now_ms, int64_t now_mono_ms, struct pass *out, struct error *err)
 {
 	*out = (struct pass){.is_current = is_current};
 	if (op->worklist == NULL)
 		return error_set(err, ERROR_TRANSIENT, "the worklist is not known yet");
 	if (cluster_load(op->k8s, &out->cluster, err) < 0)
 		return error_wrap(err, "cluster");
-	if (diff_compute(op->worklist, out->cluster->replicas, out->cluster->replica_count, op->settings, now_ms, &out->diff, err) < 0)
+	if (diff_compute(
+		    op->worklist, out->cluster->replicas, out->cluster->replica_count, op->settings, now_ms, &out->diff, err) < 0)
 		return -1;
 	if (is_current)
 		apply_brake(op, out, now_mono_ms);
@@ -166,7 +167,7 @@ void pass_fini(struct pass *pass)
 	*pass = (struct pass){0};
 }
 
-int pass_view(const struct operator *op, const struct pass *pass, const struct work *work, int64_t now_ms,
+int pass_view(const struct manager *op, const struct pass *pass, const struct work *work, int64_t now_ms,
 	struct check_result *result, struct round_view *out, struct error *err)
 {
 	*out = (struct round_view){.entry = work->entry,

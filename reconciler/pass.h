@@ -6,7 +6,7 @@
 
 #include "reconciler/cluster.h"
 #include "reconciler/diff.h"
-#include "reconciler/operator.h"
+#include "reconciler/manager.h"
 #include "reconciler/round.h"
 
 // One replica in a pass. Borrows from the pass and the operator.
@@ -30,11 +30,11 @@ struct pass {
 };
 
 // The worklist as it stands now, into op->worklist. On failure op->worklist stays what it was.
-MUST_CHECK int pass_fetch(struct operator *op, struct error *err);
+MUST_CHECK int pass_fetch(struct manager *op, struct error *err);
 
 // Read the cluster and decide. is_current says whether op->worklist was fetched for this pass. The caller calls pass_fini() in any case.
 MUST_CHECK int pass_prepare(
-	struct operator *op, bool is_current, int64_t now_ms, int64_t now_mono_ms, struct pass *out, struct error *err);
+	struct manager *op, bool is_current, int64_t now_ms, int64_t now_mono_ms, struct pass *out, struct error *err);
 void pass_fini(struct pass *pass);
 
 static inline void auto_pass(struct pass *pass)
@@ -43,7 +43,7 @@ static inline void auto_pass(struct pass *pass)
 }
 
 // What next_step sees of one work. result is borrowed and filled when its check is done; its details are the caller's.
-MUST_CHECK int pass_view(const struct operator *op, const struct pass *pass, const struct work *work, int64_t now_ms,
+MUST_CHECK int pass_view(const struct manager *op, const struct pass *pass, const struct work *work, int64_t now_ms,
 	struct check_result *result, struct round_view *out, struct error *err);
 
 #endif

@@ -5,8 +5,8 @@
 
 void patch_init(struct patch *patch, const struct replica *replica)
 {
-	*patch = (struct patch){.body = json_pack(
-					"{s:{s:s,s:{}}}", "metadata", "resourceVersion", replica->resource_version, "annotations")};
+	*patch = (struct patch){
+		.body = json_pack("{s:{s:s,s:{}}}", "metadata", "resourceVersion", replica->resource_version, "annotations")};
 	patch->annotations = json_find(patch->body, "metadata", "annotations");
 	patch->no_memory = patch->annotations == NULL;
 }

@@ -11,7 +11,7 @@ static const char *namespace_of(const struct action *act)
 }
 
 // work is NULL when the pair is left alone.
-static int add_row(const struct operator* op, const struct pass *pass, const struct action *act, const struct work *work,
+static int add_row(const struct manager *op, const struct pass *pass, const struct action *act, const struct work *work,
 	json_t *rows, bool *something, struct error *err)
 {
 	struct step step = {.kind = STEP_WAIT};
@@ -47,7 +47,7 @@ int plan(const struct settings *settings, enum output_format format, bool *somet
 	*something = false;
 	if (wiring_open(settings, WIRING_WORKLIST, &wiring, err) < 0)
 		return -1;
-	struct operator* op = wiring_operator(wiring);
+	struct manager *op = wiring_manager(wiring);
 	if (pass_fetch(op, err) < 0 || pass_prepare(op, true, clock_wall_ms(), clock_mono_ms(), &pass, err) < 0)
 		return -1;
 	// Works come in the order of the actions they belong to.

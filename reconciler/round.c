@@ -83,14 +83,16 @@ static void restore_failed(const struct job_view *job, const struct pod_view *po
 		(void)snprintf(cause, sizeof(cause), "%s: %.400s", job->reason, job->message);
 	bool is_backup = has_said && blames_the_backup(pod->exit_code);
 	out->is_volume_full = pod != NULL && pod->exit_code == EXIT_VOLUME_FULL;
-	fail(out, is_backup ? GRADE_FAILED : GRADE_INCONCLUSIVE, has_said && said.stage[0] != '\0' ? said.stage : "restore", cause);
+	fail(out, is_backup ? GRADE_FAILED : GRADE_INCONCLUSIVE, has_said && said.stage[0] != '\0' ? said.stage : "restore",
+		cause);
 }
 
 static void restored_step(const struct round_view *v, struct step *out)
 {
 	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, true);
 	if (pod == NULL || !restore_message_parse(pod->message, &out->restored)) {
-		fail(out, GRADE_INCONCLUSIVE, "restore", "the restore ended well but its termination message is lost, so the PostgreSQL version is unknown");
+		fail(out, GRADE_INCONCLUSIVE, "restore",
+			"the restore ended well but its termination message is lost, so the PostgreSQL version is unknown");
 		return;
 	}
 	if (out->restored.postgres_major <= 0) {
@@ -103,12 +105,17 @@ static void restored_step(const struct round_view *v, struct step *out)
 static void restoring_step(const struct round_view *v, struct step *out)
 {
 	const struct job_view *job = scene_job(&v->scene, v->replica->round);
+	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, true);
 	if (job == NULL)
 		out->kind = STEP_MAKE;
+	else if (job->outcome == JOB_RUNNING && pod != NULL && pod->has_lost_sidecar)
+		fail(out, GRADE_INCONCLUSIVE, "restore",
+			"the restore pod lost the restartPolicy of its sidecar: a webhook with an old API drops it, and the pod "
+			"hangs");
 	else if (job->of.is_deleting)
 		wait_for(out, "the restore Job that is being deleted");
 	else if (job->outcome == JOB_FAILED)
-		restore_failed(job, scene_pod(&v->scene, v->replica->round, true), out);
+		restore_failed(job, pod, out);
 	else if (job->outcome == JOB_COMPLETE)
 		restored_step(v, out);
 	else
@@ -145,7 +152,8 @@ static void not_ready(const struct pod_view *pod, struct step *out)
 	else if (pod == NULL)
 		(void)snprintf(cause, sizeof(cause), "PostgreSQL was not available in time and has no pod");
 	else if (pod->ended_container[0] != '\0')
-		(void)snprintf(cause, sizeof(cause), "PostgreSQL was not available in time: container %s ended with exit code %d, %s: %.200s",
+		(void)snprintf(cause, sizeof(cause),
+			"PostgreSQL was not available in time: container %s ended with exit code %d, %s: %.200s",
 			pod->ended_container, pod->exit_code, pod->ended_reason, pod->message == NULL ? "" : pod->message);
 	else
 		(void)snprintf(cause, sizeof(cause), "PostgreSQL was not available in time: %s: %.300s",

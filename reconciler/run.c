@@ -20,11 +20,14 @@
 #define INTERVAL_JITTER_PERCENT 20
 #define REGISTER_FIRST_WAIT_MS 1000
 #define REGISTER_LONGEST_WAIT_MS 60000
+#define BROKER_LOOK_MS (INT64_C(3600) * 1000)
 #define DRAIN_MS 10000      // after SIGTERM, for requests in flight
 #define DEAD_MS (5 * 60000) // no step finished for so long: the loop hangs (calls time out after 30 s and are tried 4 times)
 
 struct loop {
-	struct operator* op;
+	struct manager *op;
+	struct wiring *wiring;
+	int64_t broker_kept_mono_ms; // when the CA was last looked at
 	int wake_fd;   // eventfd: a check is done, or it is time to stop
 	int signal_fd; // signalfd: SIGTERM, SIGINT
 	pthread_t signal_thread;
@@ -136,7 +139,7 @@ static void loop_close(const struct loop *loop)
 
 static bool is_live(void *arg, char *why, size_t why_size)
 {
-	const struct operator* op = arg;
+	const struct manager *op = arg;
 	int64_t silent_ms = clock_mono_ms() - atomic_load(&op->beat_mono_ms);
 	if (silent_ms > DEAD_MS)
 		(void)snprintf(why, why_size, "the main loop has not moved for %lld s", (long long)(silent_ms / 1000));
@@ -145,9 +148,9 @@ static bool is_live(void *arg, char *why, size_t why_size)
 
 static bool is_ready(void *arg, char *why, size_t why_size)
 {
-	const struct operator* op = arg;
+	const struct manager *op = arg;
 	// One that waits for its turn is ready to take it.
-	bool synced = atomic_load(&op->is_synced) || !operator_leads(op);
+	bool synced = atomic_load(&op->is_synced) || !manager_leads(op);
 	if (!synced)
 		(void)snprintf(why, why_size, "no pass has gone through yet: see the log");
 	return synced && !atomic_load(&op->stopping);
@@ -158,7 +161,7 @@ static void register_intents(struct loop *loop)
 {
 	int64_t wait_ms = REGISTER_FIRST_WAIT_MS;
 	while (loop->op->canopy != NULL && !loop->op->is_registered && !atomic_load(&loop->op->stopping) &&
-		operator_leads(loop->op)) {
+		manager_leads(loop->op)) {
 		struct error err = {0};
 		if (canopy_register(loop->op->canopy, loop->op->settings, &err) == 0) {
 			loop->op->is_registered = true;
@@ -172,11 +175,29 @@ static void register_intents(struct loop *loop)
 	}
 }
 
+// The broker serves on every operator, whether it leads or not. Once it serves, its certificate is looked at every hour.
+static bool keep_broker(struct loop *loop)
+{
+	struct error err = {0};
+	int64_t now_ms = clock_mono_ms();
+	if (loop->broker_kept_mono_ms != 0 && now_ms - loop->broker_kept_mono_ms < BROKER_LOOK_MS)
+		return true;
+	if (wiring_keep_broker(loop->wiring, clock_wall_ms(), &err) == 0) {
+		loop->broker_kept_mono_ms = now_ms;
+		return true;
+	}
+	log_warn("the broker is not up to date", LOG_ERR(&err));
+	if (loop->broker_kept_mono_ms != 0)
+		return true; // it serves with what it has
+	pause_for(loop, LEAST_PAUSE_MS);
+	return false;
+}
+
 // Returns true when this operator leads. What was remembered while another led is no base for decisions.
 static bool wait_to_lead(struct loop *loop)
 {
-	struct operator* op = loop->op;
-	if (operator_leads(op))
+	struct manager *op = loop->op;
+	if (manager_leads(op))
 		return true;
 	op->brake = (struct brake){0};
 	pause_for(loop, op->settings->reconcile_interval_ms);
@@ -185,12 +206,12 @@ static bool wait_to_lead(struct loop *loop)
 
 static void run_passes(struct loop *loop, struct workers *workers)
 {
-	struct operator* op = loop->op;
+	struct manager *op = loop->op;
 	while (!atomic_load(&op->stopping)) {
 		struct error err = {0};
 		bool soon = false;
 		atomic_store(&op->beat_mono_ms, clock_mono_ms());
-		if (!wait_to_lead(loop))
+		if (!keep_broker(loop) || !wait_to_lead(loop))
 			continue;
 		register_intents(loop);
 		if (op->canopy != NULL && !op->is_registered)
@@ -237,7 +258,8 @@ int run(const struct settings *settings, struct error *err)
 		return -1;
 	int rc = wiring_open(settings, WIRING_ALL, &wiring, err);
 	if (rc == 0) {
-		loop.op = wiring_operator(wiring);
+		loop.op = wiring_manager(wiring);
+		loop.wiring = wiring;
 		rc = loop_open(&loop, err);
 	}
 	if (rc == 0)

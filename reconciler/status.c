@@ -30,8 +30,8 @@ static void size_text(int64_t bytes, char out[32])
 		(long long)(bytes >= INT64_C(10) << 30 ? bytes >> 30 : bytes >> 20));
 }
 
-// Why a Namespace stays Terminating, in the words of its conditions (remaining objects, finalizers, a broken API group). The caller
-// frees *out; NULL when it says nothing.
+// Why a Namespace stays Terminating, in the words of its conditions (remaining objects, finalizers, a broken API group). The
+// caller frees *out; NULL when it says nothing.
 static int why_terminating(struct k8s_client *k8s, const struct replica *r, char **out, struct error *err)
 {
 	AUTO(json) json_t *namespace = NULL;
@@ -42,7 +42,7 @@ static int why_terminating(struct k8s_client *k8s, const struct replica *r, char
 	buf_init(&text, CONDITIONS_MAX);
 	if (k8s_get(k8s, &K8S_NAMESPACE, NULL, r->namespace, &namespace, err) < 0)
 		return err->kind == ERROR_NOT_FOUND ? 0 : -1;
-	json_array_foreach(json_find(namespace, "status", "conditions"), i, condition) {
+	json_array_foreach (json_find(namespace, "status", "conditions"), i, condition) {
 		const char *status = json_find_str(condition, "status");
 		const char *message = json_find_str(condition, "message");
 		if (status == NULL || strcmp(status, "True") != 0 || message == NULL)
@@ -69,12 +69,13 @@ static int add_row(json_t *rows, const struct replica *r, const struct cluster *
 	}
 	const struct {
 		const char *key, *value;
-	} members[] = {{"namespace", r->namespace}, {"intent", r->intent}, {"type", r->type}, {"state", replica_state_text[r->state]},
-		{"snapshot_id", r->last_restored_snapshot_id}, {"desired_snapshot_id", r->desired_snapshot_id},
-		{"round", or_null(r->round)}, {"active_round", or_null(r->active_round)}, {"run_id", or_null(r->run_id)},
+	} members[] = {{"namespace", r->namespace}, {"intent", r->intent}, {"type", r->type},
+		{"state", replica_state_text[r->state]}, {"snapshot_id", r->last_restored_snapshot_id},
+		{"desired_snapshot_id", r->desired_snapshot_id}, {"round", or_null(r->round)},
+		{"active_round", or_null(r->active_round)}, {"run_id", or_null(r->run_id)},
 		{"postgres_version", r->postgres_version}, {"size", or_null(size)}, {"report", report_text(r)},
-		{"report_error", r->report_error}, {"last_error", why != NULL ? why : r->last_error}, {"replica_id", or_null(r->replica_id)},
-		{"server_id", or_null(r->server_id)}, {"group_id", or_null(r->group_id)}};
+		{"report_error", r->report_error}, {"last_error", why != NULL ? why : r->last_error},
+		{"replica_id", or_null(r->replica_id)}, {"server_id", or_null(r->server_id)}, {"group_id", or_null(r->group_id)}};
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		if (output_set(row, members[i].key, members[i].value, err) < 0)
 			return -1;
@@ -87,19 +88,20 @@ static int add_row(json_t *rows, const struct replica *r, const struct cluster *
 
 int status(const struct settings *settings, enum output_format format, struct error *err)
 {
-	static const struct output_column columns[] = {{"NAMESPACE", "namespace", 0}, {"INTENT", "intent", 0}, {"STATE", "state", 0},
-		{"SNAPSHOT", "snapshot_id", 12}, {"POSTGRES", "postgres_version", 12}, {"SIZE", "size", 0}, {"REPORT", "report", 0},
-		{"LAST ERROR", "last_error", 100}};
+	static const struct output_column columns[] = {{"NAMESPACE", "namespace", 0}, {"INTENT", "intent", 0},
+		{"STATE", "state", 0}, {"SNAPSHOT", "snapshot_id", 12}, {"POSTGRES", "postgres_version", 12}, {"SIZE", "size", 0},
+		{"REPORT", "report", 0}, {"LAST ERROR", "last_error", 100}};
 	AUTO(wiring) struct wiring *wiring = NULL;
 	AUTO(cluster) struct cluster *cluster = NULL;
 	AUTO(json) json_t *rows = json_array();
 
-	if (wiring_open(settings, WIRING_CLUSTER, &wiring, err) < 0 || cluster_load(wiring_operator(wiring)->k8s, &cluster, err) < 0)
+	if (wiring_open(settings, WIRING_CLUSTER, &wiring, err) < 0 ||
+		cluster_load(wiring_manager(wiring)->k8s, &cluster, err) < 0)
 		return -1;
 	for (size_t i = 0; i < cluster->replica_count; i++) {
 		const struct replica *r = &cluster->replicas[i];
 		AUTO_FREE char *why = NULL;
-		if (r->is_deleting && why_terminating(wiring_operator(wiring)->k8s, r, &why, err) < 0)
+		if (r->is_deleting && why_terminating(wiring_manager(wiring)->k8s, r, &why, err) < 0)
 			return -1;
 		if (add_row(rows, r, cluster, why, err) < 0)
 			return -1;

@@ -33,7 +33,7 @@ static int next_attempt(const struct round_view *v, int *attempt, char key[ROUND
 	return 0;
 }
 
-int step_claim(struct operator* op, struct round_view *v, const struct step *step, struct error *err)
+int step_claim(struct manager *op, struct round_view *v, const struct step *step, struct error *err)
 {
 	AUTO(patch) struct patch p = {0};
 	char run_id[UUID_TEXT_SIZE], key[ROUND_KEY_SIZE];

@@ -61,7 +61,7 @@ static int make_report(const struct round_view *v, enum report_grade grade, cons
 	return report_build(&report, out, err);
 }
 
-static void count_round(struct operator* op, const struct round_view *v, enum report_grade grade)
+static void count_round(struct manager *op, const struct round_view *v, enum report_grade grade)
 {
 	metrics_add(op->metrics, METRIC_ROUNDS_TOTAL, report_grade_text[grade], NULL, NULL, 1);
 	if (v->replica->round_started_at_ms != REPLICA_NEVER)
@@ -69,7 +69,7 @@ static void count_round(struct operator* op, const struct round_view *v, enum re
 			(double)(v->now_ms - v->replica->round_started_at_ms) / 1000.0);
 }
 
-int step_activate(struct operator* op, struct round_view *v, struct error *err)
+int step_activate(struct manager *op, struct round_view *v, struct error *err)
 {
 	AUTO(patch) struct patch p = {0};
 	AUTO_FREE char *report = NULL;
@@ -103,7 +103,7 @@ int step_activate(struct operator* op, struct round_view *v, struct error *err)
 }
 
 // The volume was too small: twice the size for the next round, up to the maximum.
-static void enlarge_volume(struct operator* op, const struct round_view *v, struct patch *p)
+static void enlarge_volume(struct manager *op, const struct round_view *v, struct patch *p)
 {
 	int64_t now = step_volume_bytes(v);
 	bool is_capped = now >= v->sizing.storage_size_maximum_bytes / 2;
@@ -114,7 +114,7 @@ static void enlarge_volume(struct operator* op, const struct round_view *v, stru
 			"way");
 }
 
-int step_fail(struct operator* op, struct round_view *v, const struct step *step, struct error *err)
+int step_fail(struct manager *op, struct round_view *v, const struct step *step, struct error *err)
 {
 	AUTO(patch) struct patch p = {0};
 	AUTO_FREE char *report = NULL;

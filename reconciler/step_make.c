@@ -2,13 +2,13 @@
 
 #include "base/log.h"
 #include "base/clock.h"
+#include "reconciler/access.h"
 #include "reconciler/adopt.h"
 #include "reconciler/patch.h"
-#include "reconciler/secret_data.h"
 
 // canopy refuses credentials for good: the round has failed, nothing is owed for it, and it is tried again when the declaration
 // changes or after six hours.
-static int credentials_refused(struct operator* op, struct round_view *v, const struct error *why, struct error *err)
+static int credentials_refused(struct manager *op, struct round_view *v, const struct error *why, struct error *err)
 {
 	AUTO(patch) struct patch p = {0};
 	char fingerprint[ROUND_KEY_SIZE];
@@ -29,30 +29,17 @@ static int credentials_refused(struct operator* op, struct round_view *v, const 
 
 // With WORKLIST_FILE the entry names a Secret of OPERATOR_NAMESPACE instead.
 static int credentials_from_secret(
-	struct operator* op, const struct entry *entry, struct canopy_credentials *out, struct error *err)
+	struct manager *op, const struct entry *entry, struct canopy_credentials *out, struct error *err)
 {
-	AUTO(json) json_t *object = NULL;
-	AUTO(canopy_credentials) struct canopy_credentials made = {.expires_at_ms = INT64_MAX};
 	if (entry->secret == NULL)
 		return error_set(
 			err, ERROR_INVALID, "the entry names no secret (a Secret in %s)", op->settings->operator_namespace);
-	if (k8s_get(op->k8s, &K8S_SECRET, op->settings->operator_namespace, entry->secret, &object, err) < 0)
-		return -1;
-	const json_t *data = json_object_get(object, "data");
-	if (secret_data_get(data, "repositoryPassword", &made.repo_password, err) < 0 ||
-		secret_data_get(data, "accessKeyId", &made.access_key_id, err) < 0 ||
-		secret_data_get(data, "secretAccessKey", &made.secret_access_key, err) < 0 ||
-		(json_object_get(data, "sessionToken") != NULL &&
-			secret_data_get(data, "sessionToken", &made.session_token, err) < 0))
-		return error_wrap(err, "secret %s/%s", op->settings->operator_namespace, entry->secret);
-	*out = made;
-	made = (struct canopy_credentials){0};
-	return 0;
+	return access_keys_from_secret(op->k8s, op->settings->operator_namespace, entry->secret, out, err);
 }
 
-static int get_credentials(struct operator* op, const struct round_view *v, struct canopy_credentials *out, struct error *err)
+static int get_credentials(struct manager *op, const struct round_view *v, struct canopy_credentials *out, struct error *err)
 {
-	if (!operator_leads(op))
+	if (!manager_leads(op))
 		return error_set(err, ERROR_CANCELLED, "this operator does not lead: no credentials are asked for");
 	if (op->canopy == NULL)
 		return credentials_from_secret(op, v->entry, out, err);
@@ -60,7 +47,7 @@ static int get_credentials(struct operator* op, const struct round_view *v, stru
 }
 
 // Unlike the other objects, a Secret that is there already gets the new keys: the old ones may have expired.
-static int put_secret(struct operator* op, const struct round_view *v, const json_t *secret, struct error *err)
+static int put_secret(struct manager *op, const struct round_view *v, const json_t *secret, struct error *err)
 {
 	enum adopt_result found;
 	if (adopt_create(op->k8s, &K8S_SECRET, v->replica, secret, v->now_ms, &found, err) < 0)
@@ -75,7 +62,7 @@ static int put_secret(struct operator* op, const struct round_view *v, const jso
 }
 
 // Our rights in the Namespace; everything else in it needs them.
-static int bind_rights(struct operator* op, const struct build *b, const struct replica *replica, struct error *err)
+static int bind_rights(struct manager *op, const struct build *b, const struct replica *replica, struct error *err)
 {
 	AUTO(json) json_t *binding = NULL;
 	if (build_role_binding(b, &binding, err) < 0)
@@ -83,7 +70,7 @@ static int bind_rights(struct operator* op, const struct build *b, const struct 
 	return adopt_create(op->k8s, &K8S_ROLE_BINDING, replica, binding, clock_wall_ms(), NULL, err);
 }
 
-static int make_replica_objects(struct operator* op, const struct round_view *v, const struct build *b, struct error *err)
+static int make_replica_objects(struct manager *op, const struct round_view *v, const struct build *b, struct error *err)
 {
 	AUTO(json) json_t *account = NULL;
 	AUTO(json) json_t *policies = NULL;
@@ -100,7 +87,7 @@ static int make_replica_objects(struct operator* op, const struct round_view *v,
 	return 0;
 }
 
-static int make_round_objects(struct operator* op, const struct round_view *v, const struct build *b,
+static int make_round_objects(struct manager *op, const struct round_view *v, const struct build *b,
 	const struct canopy_credentials *credentials, struct error *err)
 {
 	AUTO(json) json_t *secret = NULL;
@@ -116,7 +103,7 @@ static int make_round_objects(struct operator* op, const struct round_view *v, c
 	return adopt_create(op->k8s, &K8S_JOB, v->replica, job, v->now_ms, NULL, err);
 }
 
-int step_make(struct operator* op, struct round_view *v, struct error *err)
+int step_make(struct manager *op, struct round_view *v, struct error *err)
 {
 	char job[OBJECT_NAME_SIZE];
 	AUTO(canopy_credentials) struct canopy_credentials credentials = {0};

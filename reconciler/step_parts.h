@@ -3,32 +3,32 @@
 #define RECONCILER_STEP_PARTS_H
 
 #include "builders/objects.h"
-#include "reconciler/operator.h"
+#include "reconciler/manager.h"
 #include "reconciler/round.h"
 
 // What builders read, of this view. Borrows from op and view.
-struct build step_build(const struct operator* op, const struct round_view *view);
+struct build step_build(const struct manager *op, const struct round_view *view);
 struct build_round step_round(const struct round_view *view);
 
 // Size of the round's volume: what an earlier round asked for is a floor like the setting; the maximum holds for both.
 int64_t step_volume_bytes(const struct round_view *view);
 
 // An Event about an object of the replica's Namespace, or about the Namespace (kind NULL). Its action is its reason.
-void step_say(struct operator* op, const struct replica *replica, const char *api_version, const char *kind, const char *name,
+void step_say(struct manager *op, const struct replica *replica, const char *api_version, const char *kind, const char *name,
 	bool is_warning, const char *reason, const char *note);
 
 // step_claim.c
-MUST_CHECK int step_claim(struct operator* op, struct round_view *view, const struct step *step, struct error *err);
+MUST_CHECK int step_claim(struct manager *op, struct round_view *view, const struct step *step, struct error *err);
 
 // step_make.c
-MUST_CHECK int step_make(struct operator* op, struct round_view *view, struct error *err);
+MUST_CHECK int step_make(struct manager *op, struct round_view *view, struct error *err);
 
 // step_start.c
-MUST_CHECK int step_start(struct operator* op, struct round_view *view, const struct step *step, struct error *err);
-MUST_CHECK int step_check(struct operator* op, const struct round_view *view, struct error *err);
+MUST_CHECK int step_start(struct manager *op, struct round_view *view, const struct step *step, struct error *err);
+MUST_CHECK int step_check(struct manager *op, const struct round_view *view, struct error *err);
 
 // step_end.c
-MUST_CHECK int step_activate(struct operator* op, struct round_view *view, struct error *err);
-MUST_CHECK int step_fail(struct operator* op, struct round_view *view, const struct step *step, struct error *err);
+MUST_CHECK int step_activate(struct manager *op, struct round_view *view, struct error *err);
+MUST_CHECK int step_fail(struct manager *op, struct round_view *view, const struct step *step, struct error *err);
 
 #endif

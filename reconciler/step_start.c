@@ -13,7 +13,7 @@ typedef int (*build_password_secret)(const struct build *b, const struct secret 
 
 // Made once a replica: what is there stays.
 static int make_password(
-	struct operator* op, const struct round_view *v, const struct build *b, build_password_secret build, struct error *err)
+	struct manager *op, const struct round_view *v, const struct build *b, build_password_secret build, struct error *err)
 {
 	AUTO(secret) struct secret password = {0};
 	AUTO(json) json_t *object = NULL;
@@ -22,7 +22,7 @@ static int make_password(
 	return adopt_create(op->k8s, &K8S_SECRET, v->replica, object, v->now_ms, NULL, err);
 }
 
-int step_start(struct operator* op, struct round_view *v, const struct step *step, struct error *err)
+int step_start(struct manager *op, struct round_view *v, const struct step *step, struct error *err)
 {
 	AUTO(json) json_t *deployment = NULL;
 	AUTO(patch) struct patch p = {0};
@@ -51,7 +51,7 @@ int step_start(struct operator* op, struct round_view *v, const struct step *ste
 	return 0;
 }
 
-int step_check(struct operator* op, const struct round_view *v, struct error *err)
+int step_check(struct manager *op, const struct round_view *v, struct error *err)
 {
 	AUTO(json) json_t *object = NULL;
 	AUTO(secret) struct secret password = {0};

@@ -10,9 +10,14 @@
 #include "reconciler/sweep.h"
 #include <string.h>
 
-struct build step_build(const struct operator* op, const struct round_view *v)
+struct build step_build(const struct manager *op, const struct round_view *v)
 {
-	return (struct build){.settings = op->settings, .entry = v->entry, .sizing = v->sizing, .s3_ca_pem = op->s3_ca_pem};
+	return (struct build){.settings = op->settings,
+		.entry = v->entry,
+		.sizing = v->sizing,
+		.s3_ca_pem = op->s3_ca_pem,
+		.broker_ca_pem = op->broker_ca_pem,
+		.has_native_sidecars = op->has_native_sidecars};
 }
 
 int64_t step_volume_bytes(const struct round_view *v)
@@ -24,20 +29,22 @@ int64_t step_volume_bytes(const struct round_view *v)
 
 struct build_round step_round(const struct round_view *v)
 {
-	struct build_round round = {
-		.snapshot_id = v->replica->round_snapshot_id, .attempt = v->replica->attempt, .pvc_bytes = step_volume_bytes(v)};
+	struct build_round round = {.snapshot_id = v->replica->round_snapshot_id,
+		.attempt = v->replica->attempt,
+		.run_id = v->replica->run_id,
+		.pvc_bytes = step_volume_bytes(v)};
 	memcpy(round.key, v->replica->round, sizeof(round.key));
 	return round;
 }
 
-void step_say(struct operator* op, const struct replica *replica, const char *api_version, const char *kind, const char *name,
+void step_say(struct manager *op, const struct replica *replica, const char *api_version, const char *kind, const char *name,
 	bool is_warning, const char *reason, const char *note)
 {
 	const struct event_regarding regarding = {.api_version = api_version, .kind = kind, .name = name};
 	events_send(op->events, replica->namespace, &regarding, is_warning, reason, reason, note);
 }
 
-static int adopt_namespace(struct operator* op, const struct entry *entry, struct replica *out, struct error *err)
+static int adopt_namespace(struct manager *op, const struct entry *entry, struct replica *out, struct error *err)
 {
 	AUTO(json) json_t *there = NULL;
 	AUTO(replica) struct replica found = {0};
@@ -58,7 +65,7 @@ static int adopt_namespace(struct operator* op, const struct entry *entry, struc
 	return 0;
 }
 
-int step_provision(struct operator* op, const struct entry *entry, struct replica *out, struct error *err)
+int step_provision(struct manager *op, const struct entry *entry, struct replica *out, struct error *err)
 {
 	AUTO(json) json_t *object = NULL;
 	AUTO(json) json_t *answer = NULL;
@@ -83,7 +90,7 @@ int step_provision(struct operator* op, const struct entry *entry, struct replic
 
 // Service `postgres` follows active-round. It is pointed before the report leaves, so that the report is true when it is read,
 // and while a report is owed each try points it again: an operator that died in between is made good for.
-static int point_service(struct operator* op, const struct round_view *v, struct error *err)
+static int point_service(struct manager *op, const struct round_view *v, struct error *err)
 {
 	AUTO(json) json_t *service = NULL;
 	const struct build b = step_build(op, v);
@@ -96,7 +103,7 @@ static int point_service(struct operator* op, const struct round_view *v, struct
 }
 
 int step_do(
-	struct operator* op, struct round_view *view, const struct step *step, struct memo *memo, bool *again, struct error *err)
+	struct manager *op, struct round_view *view, const struct step *step, struct memo *memo, bool *again, struct error *err)
 {
 	int rc = 0;
 	*again = step->kind == STEP_CLAIM || step->kind == STEP_ACTIVATE || step->kind == STEP_FAIL || step->kind == STEP_REPORT;
@@ -136,7 +143,7 @@ int step_do(
 	return rc < 0 ? error_wrap(err, "%s", step_kind_text[step->kind]) : 0;
 }
 
-int step_teardown(struct operator* op, const struct replica *replica, struct error *err)
+int step_teardown(struct manager *op, const struct replica *replica, struct error *err)
 {
 	if (k8s_delete(op->k8s, &K8S_NAMESPACE, NULL, replica->namespace, replica->uid, replica->resource_version, err) < 0)
 		return error_wrap(err, "teardown");
@@ -152,7 +159,7 @@ static bool differs(const char *wanted, const char *is)
 	return wanted == NULL ? is != NULL : is == NULL || strcmp(wanted, is) != 0;
 }
 
-int step_note_desired(struct operator* op, const struct entry *entry, struct replica *replica, struct error *err)
+int step_note_desired(struct manager *op, const struct entry *entry, struct replica *replica, struct error *err)
 {
 	if (!differs(entry->snapshot_id, replica->desired_snapshot_id) &&
 		!differs(entry->snapshot_at, replica->desired_snapshot_at))

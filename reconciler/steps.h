@@ -3,20 +3,20 @@
 #ifndef RECONCILER_STEPS_H
 #define RECONCILER_STEPS_H
 
-#include "reconciler/operator.h"
+#include "reconciler/manager.h"
 #include "reconciler/round.h"
 
 // Make the Namespace of an entry. *out is the replica; ERROR_EXISTS when a namesake is foreign: it is left alone.
-MUST_CHECK int step_provision(struct operator *op, const struct entry *entry, struct replica *out, struct error *err);
+MUST_CHECK int step_provision(struct manager *op, const struct entry *entry, struct replica *out, struct error *err);
 
 // Do one step for the replica in hand. view->replica is brought up to date. *again is true when the next step may follow at once.
-MUST_CHECK int step_do(struct operator *op, struct round_view *view, const struct step *step, struct memo *memo, bool *again,
+MUST_CHECK int step_do(struct manager *op, struct round_view *view, const struct step *step, struct memo *memo, bool *again,
 	struct error *err);
 
 // Delete the Namespace, with the uid and resourceVersion that were seen.
-MUST_CHECK int step_teardown(struct operator *op, const struct replica *replica, struct error *err);
+MUST_CHECK int step_teardown(struct manager *op, const struct replica *replica, struct error *err);
 
 // Keep desired-snapshot-* as the entry says, when no other write has done so.
-MUST_CHECK int step_note_desired(struct operator *op, const struct entry *entry, struct replica *replica, struct error *err);
+MUST_CHECK int step_note_desired(struct manager *op, const struct entry *entry, struct replica *replica, struct error *err);
 
 #endif

@@ -12,7 +12,7 @@ static bool any_round(const struct round_view *view, const char *key)
 }
 
 // What was seen is deleted by its uid: a namesake that came since is left alone.
-static int delete_seen(struct operator *op, const struct k8s_resource *resource, const struct workload *of, struct error *err)
+static int delete_seen(struct manager *op, const struct k8s_resource *resource, const struct workload *of, struct error *err)
 {
 	if (of->is_deleting)
 		return 0;
@@ -22,16 +22,16 @@ static int delete_seen(struct operator *op, const struct k8s_resource *resource,
 	return 0;
 }
 
-// Secrets are not watched across Namespaces (design.md "Rights"); the round's is known by its name and goes before the last object
-// that shows the round is still there.
-static int delete_secret(struct operator *op, const struct workload *of, struct error *err)
+// Secrets are not watched across Namespaces (design.md "Rights"); the round's is known by its name and goes before the last
+// object that shows the round is still there.
+static int delete_secret(struct manager *op, const struct workload *of, struct error *err)
 {
 	char name[OBJECT_NAME_SIZE];
 	name_restore(of->round, name);
 	return k8s_delete(op->k8s, &K8S_SECRET, of->namespace, name, NULL, NULL, err);
 }
 
-static int sweep(struct operator *op, const struct round_view *v, is_wanted_gone is_gone, struct error *err)
+static int sweep(struct manager *op, const struct round_view *v, is_wanted_gone is_gone, struct error *err)
 {
 	const struct scene *s = &v->scene;
 	for (size_t i = 0; i < s->deployment_count; i++) {
@@ -52,12 +52,12 @@ static int sweep(struct operator *op, const struct round_view *v, is_wanted_gone
 	return 0;
 }
 
-int sweep_over(struct operator *op, const struct round_view *view, struct error *err)
+int sweep_over(struct manager *op, const struct round_view *view, struct error *err)
 {
 	return sweep(op, view, round_is_over, err);
 }
 
-int sweep_all(struct operator *op, const struct round_view *view, struct error *err)
+int sweep_all(struct manager *op, const struct round_view *view, struct error *err)
 {
 	return sweep(op, view, any_round, err);
 }

@@ -2,13 +2,13 @@
 #ifndef RECONCILER_SWEEP_H
 #define RECONCILER_SWEEP_H
 
-#include "reconciler/operator.h"
+#include "reconciler/manager.h"
 #include "reconciler/round.h"
 
 // The rounds that round_is_over() names.
-MUST_CHECK int sweep_over(struct operator *op, const struct round_view *view, struct error *err);
+MUST_CHECK int sweep_over(struct manager *op, const struct round_view *view, struct error *err);
 
 // Every round: a `once` replica that is proven keeps its Namespace alone.
-MUST_CHECK int sweep_all(struct operator *op, const struct round_view *view, struct error *err);
+MUST_CHECK int sweep_all(struct manager *op, const struct round_view *view, struct error *err);
 
 #endif

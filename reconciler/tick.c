@@ -9,18 +9,19 @@
 #include <stdio.h>
 #include <string.h>
 
-// The longest chain of steps that may follow one another at once: claim, make; or activate, report, discard. More is a fault of ours.
+// The longest chain of steps that may follow one another at once: claim, make; or activate, report, discard. More is a fault of
+// ours.
 #define STEPS_AT_ONCE 8
 
 struct crew {
-	struct operator *op;
+	struct manager *op;
 	struct pass *pass;
 };
 
-static int take_steps(struct operator *op, struct pass *pass, struct work *work, struct error *err)
+static int take_steps(struct manager *op, struct pass *pass, struct work *work, struct error *err)
 {
 	bool again = true;
-	for (int i = 0; i < STEPS_AT_ONCE && again && !atomic_load(&op->stopping) && operator_leads(op); i++) {
+	for (int i = 0; i < STEPS_AT_ONCE && again && !atomic_load(&op->stopping) && manager_leads(op); i++) {
 		struct check_result result = {0};
 		struct round_view view;
 		struct step step;
@@ -40,7 +41,7 @@ static int take_steps(struct operator *op, struct pass *pass, struct work *work,
 	return 0;
 }
 
-static int provision(struct operator *op, struct pass *pass, struct work *work, struct error *err)
+static int provision(struct manager *op, struct pass *pass, struct work *work, struct error *err)
 {
 	AUTO(replica) struct replica made = {0};
 	int rc = step_provision(op, work->entry, &made, err);
@@ -54,7 +55,7 @@ static int provision(struct operator *op, struct pass *pass, struct work *work, 
 	return rc;
 }
 
-static int teardown(struct operator *op, struct work *work, struct error *err)
+static int teardown(struct manager *op, struct work *work, struct error *err)
 {
 	int64_t now_mono_ms = clock_mono_ms();
 	if (work->memo->teardown_since_mono_ms == 0)
@@ -66,7 +67,7 @@ static int teardown(struct operator *op, struct work *work, struct error *err)
 	return 0;
 }
 
-static int do_work(struct operator *op, struct pass *pass, struct work *work, struct error *err)
+static int do_work(struct manager *op, struct pass *pass, struct work *work, struct error *err)
 {
 	if (work->action.kind == ACTION_TEARDOWN)
 		return teardown(op, work, err);
@@ -81,11 +82,11 @@ static int do_work(struct operator *op, struct pass *pass, struct work *work, st
 static void work_piece(void *arg, size_t i)
 {
 	const struct crew *crew = arg;
-	struct operator *op = crew->op;
+	struct manager *op = crew->op;
 	struct work *work = &crew->pass->works[i];
 	struct error err = {0};
 
-	if (atomic_load(&op->stopping) || !operator_leads(op) || work->memo->next_try_mono_ms > clock_mono_ms())
+	if (atomic_load(&op->stopping) || !manager_leads(op) || work->memo->next_try_mono_ms > clock_mono_ms())
 		return;
 	if (do_work(op, crew->pass, work, &err) == 0) {
 		memo_succeeded(work->memo);
@@ -98,11 +99,11 @@ static void work_piece(void *arg, size_t i)
 		return;
 	}
 	memo_failed(work->memo, &err, clock_mono_ms());
-	log_warn("replica not brought forward", LOG_STR("namespace", work->memo->namespace), LOG_STR("kind", error_kind_text(err.kind)),
-		LOG_INT("errors_in_row", work->memo->errors_in_row), LOG_ERR(&err));
+	log_warn("replica not brought forward", LOG_STR("namespace", work->memo->namespace),
+		LOG_STR("kind", error_kind_text(err.kind)), LOG_INT("errors_in_row", work->memo->errors_in_row), LOG_ERR(&err));
 }
 
-static void log_held(struct operator *op, const struct pass *pass)
+static void log_held(struct manager *op, const struct pass *pass)
 {
 	static const struct event_regarding namespace = {0};
 	metrics_set(op->metrics, METRIC_TEARDOWNS_HELD, NULL, NULL, NULL, (double)pass->held);
@@ -112,19 +113,22 @@ static void log_held(struct operator *op, const struct pass *pass)
 		LOG_INT("worklist_entries", op->worklist->count));
 	for (size_t i = 0; i < pass->diff.count; i++) {
 		if (pass->diff.actions[i].reason == REASON_BRAKE)
-			events_send(op->events, pass->diff.actions[i].replica->namespace, &namespace, true, "TeardownHeld", "Teardown",
-				"this replica left the worklist together with many others: its teardown is held until the same answer has "
+			events_send(op->events, pass->diff.actions[i].replica->namespace, &namespace, true, "TeardownHeld",
+				"Teardown",
+				"this replica left the worklist together with many others: its teardown is held until the same "
+				"answer has "
 				"come on 3 passes and for 2 minutes");
 	}
 }
 
-static void log_foreign(struct operator *op, const struct pass *pass)
+static void log_foreign(struct manager *op, const struct pass *pass)
 {
 	static const struct event_regarding namespace = {0};
 	for (size_t i = 0; i < pass->diff.count; i++) {
 		const struct action *act = &pass->diff.actions[i];
 		if (act->reason == REASON_DUPLICATE)
-			log_warn("worklist entry ignored: the replica is there twice", LOG_STR("namespace", act->entry->namespace));
+			log_warn("worklist entry ignored: the replica is there twice",
+				LOG_STR("namespace", act->entry->namespace));
 		if (act->reason != REASON_FOREIGN || act->replica == NULL)
 			continue;
 		log_warn("foreign namespace", LOG_STR("namespace", act->replica->namespace));
@@ -138,7 +142,7 @@ static const char *intent_of(const struct replica *replica)
 	return replica->intent == NULL ? "" : replica->intent;
 }
 
-static void count_replicas(struct operator *op, const struct pass *pass)
+static void count_replicas(struct manager *op, const struct pass *pass)
 {
 	double owed = 0, unavailable = 0, foreign = (double)pass->foreign;
 	metrics_zero(op->metrics, METRIC_REPLICAS);
@@ -170,7 +174,7 @@ static bool is_busy(const struct pass *pass)
 	return false;
 }
 
-int tick(struct operator *op, struct workers *workers, bool *soon, struct error *err)
+int tick(struct manager *op, struct workers *workers, bool *soon, struct error *err)
 {
 	AUTO(pass) struct pass pass = {0};
 	struct error fetch_err = {0};
@@ -179,7 +183,8 @@ int tick(struct operator *op, struct workers *workers, bool *soon, struct error 
 	*soon = false;
 	bool is_current = pass_fetch(op, &fetch_err) == 0;
 	if (!is_current) {
-		log_warn("worklist not fetched: nothing is provisioned, refreshed or torn down in this pass", LOG_ERR(&fetch_err));
+		log_warn(
+			"worklist not fetched: nothing is provisioned, refreshed or torn down in this pass", LOG_ERR(&fetch_err));
 		if (op->worklist == NULL) {
 			*err = fetch_err;
 			return -1;

@@ -2,6 +2,8 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "reconciler/access.h"
+#include "reconciler/ca_secret.h"
 #include "reconciler/secret_data.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +14,14 @@
 #define PEM_MAX ((size_t)1 << 20)
 
 struct wiring {
-	struct operator op;
+	struct manager op;
 	struct k8s_config *config;
-	struct k8s_client *free_k8s; // for what is done without leading: the Lease
+	struct k8s_client *free_k8s; // for what is done without leading: the Lease, the CA, the broker
+	struct access access;
+	struct ca_names ca_names;
+	struct ca_state ca;
+	struct broker *broker; // NULL with CREDENTIALS=direct
+	bool is_version_known;
 	char *s3_ca_pem;
 	void (*on_wake)(void *arg);
 	void *on_wake_arg;
@@ -51,7 +58,7 @@ struct device_cert {
 	struct secret key_pem;
 };
 
-static int device_cert_from_secret(struct operator* op, struct device_cert *out, struct error *err)
+static int device_cert_from_secret(struct manager *op, struct device_cert *out, struct error *err)
 {
 	AUTO(json) json_t *secret = NULL;
 	const char *name = op->settings->canopy_device_cert_secret;
@@ -75,7 +82,7 @@ static int secret_from_file(const char *path, struct secret *out, struct error *
 	return rc;
 }
 
-static int device_cert_read(struct operator* op, struct device_cert *out, struct error *err)
+static int device_cert_read(struct manager *op, struct device_cert *out, struct error *err)
 {
 	if (op->settings->canopy_device_cert_secret != NULL)
 		return device_cert_from_secret(op, out, err);
@@ -84,7 +91,7 @@ static int device_cert_read(struct operator* op, struct device_cert *out, struct
 	return secret_from_file(op->settings->canopy_device_key_file, &out->key_pem, err);
 }
 
-static int connect_canopy(struct operator* op, struct error *err)
+static int connect_canopy(struct manager *op, struct error *err)
 {
 	AUTO_FREE char *ca_pem = NULL;
 	AUTO(http_client) struct http_client *http = NULL;
@@ -113,7 +120,7 @@ static int connect_canopy(struct operator* op, struct error *err)
 
 static bool may_write(void *arg)
 {
-	return operator_leads(arg);
+	return manager_leads(arg);
 }
 
 static int connect_cluster(struct wiring *w, struct error *err)
@@ -138,7 +145,7 @@ static void wake(struct wiring *w)
 static void lead_changed(void *arg, bool is_held)
 {
 	struct wiring *w = arg;
-	struct operator* op = & w->op;
+	struct manager *op = &w->op;
 	metrics_set(op->metrics, METRIC_LEADER, NULL, NULL, NULL, is_held ? 1 : 0);
 	if (atomic_load(&op->stopping))
 		return;
@@ -165,6 +172,66 @@ static int open_lease(struct wiring *w, struct error *err)
 		.on_change = lead_changed,
 		.arg = w};
 	return lease_new(w->free_k8s, &options, &w->op.lease, err);
+}
+
+// The names under which pods reach the broker: the Service's, and the host of PGRO_BROKER_URL where that is another one.
+static int name_broker(struct wiring *w, struct error *err)
+{
+	const struct settings *s = w->op.settings;
+	char host[CA_NAME_SIZE] = "";
+	const char *const extra[] = {host, NULL};
+	const char *url = s->broker_url == NULL ? NULL : strstr(s->broker_url, "://");
+	if (url != NULL) {
+		bool is_ipv6 = url[3] == '[';
+		url += is_ipv6 ? 4 : 3;
+		(void)snprintf(host, sizeof(host), "%.*s", (int)strcspn(url, is_ipv6 ? "]" : ":/"), url);
+	}
+	return ca_service_names(
+		&w->ca_names, s->operator_service_name, s->operator_namespace, host[0] == '\0' ? NULL : extra, err);
+}
+
+static int start_broker(struct wiring *w, struct error *err)
+{
+	w->access = (struct access){.settings = w->op.settings, .k8s = w->free_k8s, .canopy = w->op.canopy};
+	const struct broker_callbacks callbacks = access_callbacks(&w->access);
+	const struct broker_options options = {.address = w->op.settings->broker_listen_addr,
+		.cert_pem = w->ca.leaf.cert_pem,
+		.key_pem = &w->ca.leaf.key_pem,
+		.callbacks = &callbacks};
+	if (broker_start(&options, &w->broker, err) < 0)
+		return error_wrap(err, "broker");
+	log_info("broker listens", LOG_INT("port", broker_port(w->broker)));
+	return 0;
+}
+
+// 1.29 runs init containers with restartPolicy Always without being asked to (KEP-753).
+static int learn_version(struct wiring *w, struct error *err)
+{
+	AUTO(json) json_t *version = NULL;
+	if (w->is_version_known)
+		return 0;
+	if (k8s_get_path(w->free_k8s, "/version", &version, err) < 0)
+		return error_wrap(err, "version of the API server");
+	const char *major = json_find_str(version, "major");
+	const char *minor = json_find_str(version, "minor"); // "29", and "29+" where a vendor adds to it
+	long minor_number = minor == NULL ? 0 : strtol(minor, NULL, 10);
+	w->op.has_native_sidecars = major != NULL && (strtol(major, NULL, 10) > 1 || minor_number >= 29);
+	w->is_version_known = true;
+	return 0;
+}
+
+int wiring_keep_broker(struct wiring *wiring, int64_t now_ms, struct error *err)
+{
+	bool is_changed = false;
+	if (wiring->op.settings->credentials != CREDENTIALS_PROXY)
+		return 0;
+	if (learn_version(wiring, err) < 0 || ca_secret_sync(wiring->free_k8s, wiring->op.settings->operator_namespace,
+						      wiring->ca_names.list, now_ms, &wiring->ca, &is_changed, err) < 0)
+		return -1;
+	wiring->op.broker_ca_pem = wiring->ca.bundle_pem;
+	if (wiring->broker == NULL)
+		return start_broker(wiring, err);
+	return is_changed ? broker_set_certificate(wiring->broker, wiring->ca.leaf.cert_pem, &wiring->ca.leaf.key_pem, err) : 0;
 }
 
 static void check_done(void *arg)
@@ -194,13 +261,13 @@ int wiring_open(const struct settings *settings, enum wiring_need need, struct w
 	if (read_pem(settings->s3_ca_file, &w->s3_ca_pem, err) < 0)
 		return error_wrap(err, "S3_CA_FILE");
 	w->op.s3_ca_pem = w->s3_ca_pem;
-	if (need == WIRING_ALL && (open_pools(w, err) < 0 || open_lease(w, err) < 0))
+	if (need == WIRING_ALL && (open_pools(w, err) < 0 || open_lease(w, err) < 0 || name_broker(w, err) < 0))
 		return -1;
 	*out = TAKE_PTR(w);
 	return 0;
 }
 
-struct operator* wiring_operator(struct wiring *wiring)
+struct manager *wiring_manager(struct wiring *wiring)
 {
 	return &wiring->op;
 }
@@ -215,6 +282,8 @@ void wiring_close(struct wiring *wiring)
 {
 	if (wiring == NULL)
 		return;
+	broker_stop(wiring->broker);
+	ca_state_fini(&wiring->ca);
 	lease_free(wiring->op.lease);
 	checks_free(wiring->op.checks);
 	events_free(wiring->op.events);

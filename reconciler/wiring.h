@@ -2,7 +2,7 @@
 #ifndef RECONCILER_WIRING_H
 #define RECONCILER_WIRING_H
 
-#include "reconciler/operator.h"
+#include "reconciler/manager.h"
 
 // What a program needs beside the API server.
 enum wiring_need {
@@ -15,12 +15,16 @@ struct wiring;
 
 // Connects to nothing yet but the API server where a client certificate lies in a Secret. settings is borrowed.
 MUST_CHECK int wiring_open(const struct settings *settings, enum wiring_need need, struct wiring **out, struct error *err);
-struct operator *wiring_operator(struct wiring *wiring);
+struct manager *wiring_manager(struct wiring *wiring);
 void wiring_close(struct wiring *wiring);
 DEFINE_AUTO(struct wiring, wiring, wiring_close)
 
 // Called from other threads when there is something to do: a check is done, the Lease came or went. run.c wakes its loop by it. Set
 // before the lease is started.
 void wiring_on_wake(struct wiring *wiring, void (*on_wake)(void *arg), void *arg);
+
+// With CREDENTIALS=proxy: make or renew the CA, start the broker or give it the new certificate, learn what the API server can. To be
+// called by the main loop between passes; cheap when there is nothing to do but one GET.
+MUST_CHECK int wiring_keep_broker(struct wiring *wiring, int64_t now_ms, struct error *err);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/quantity.h"
+#include "builders/objects.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,7 +47,7 @@ static const json_t *true_condition(const json_t *object, const char *type)
 {
 	size_t i;
 	const json_t *condition;
-	json_array_foreach(json_find(object, "status", "conditions"), i, condition) {
+	json_array_foreach (json_find(object, "status", "conditions"), i, condition) {
 		const char *its_type = json_find_str(condition, "type");
 		const char *status = json_find_str(condition, "status");
 		if (its_type != NULL && strcmp(its_type, type) == 0 && status != NULL && strcmp(status, "True") == 0)
@@ -108,8 +109,8 @@ static void read_waiting(const json_t *status, struct pod_view *pod)
 	copy_cut(json_find_str(waiting, "message"), pod->waiting_message, sizeof(pod->waiting_message));
 }
 
-// The state that ended, else the one before this try. Of a restore pod the restore container speaks before all others; else the first
-// that ended badly does.
+// The state that ended, else the one before this try. Of a restore pod the restore container speaks before all others; else the
+// first that ended badly does.
 static int read_ended(const json_t *status, struct pod_view *pod, struct error *err)
 {
 	const json_t *ended = json_find(status, "state", "terminated");
@@ -139,7 +140,7 @@ static void read_pod_status(const json_t *pod, struct pod_view *out)
 	copy_cut(json_find_str(pod, "status", "reason"), out->ended_reason, sizeof(out->ended_reason));
 	size_t i;
 	const json_t *condition;
-	json_array_foreach(json_find(pod, "status", "conditions"), i, condition) {
+	json_array_foreach (json_find(pod, "status", "conditions"), i, condition) {
 		const char *type = json_find_str(condition, "type");
 		const char *reason = json_find_str(condition, "reason");
 		if (type == NULL || reason == NULL || strcmp(type, "PodScheduled") != 0)
@@ -155,12 +156,14 @@ int pod_view_from_json(const json_t *pod, struct pod_view *out, struct error *er
 	if (read_workload(pod, &made.of, err) < 0)
 		return error_wrap(err, "pod");
 	const json_t *labels = json_find(pod, "metadata", "labels");
-	made.is_restore = json_object_get(labels, "job-name") != NULL || json_object_get(labels, "batch.kubernetes.io/job-name") != NULL;
+	made.is_restore =
+		json_object_get(labels, "job-name") != NULL || json_object_get(labels, "batch.kubernetes.io/job-name") != NULL;
+	made.has_lost_sidecar = made.is_restore && !build_kept_sidecar(pod);
 	read_pod_status(pod, &made);
 	for (size_t list = 0; list < STATUS_LISTS; list++) {
 		size_t i;
 		const json_t *status;
-		json_array_foreach(json_find(pod, "status", status_lists[list]), i, status) {
+		json_array_foreach (json_find(pod, "status", status_lists[list]), i, status) {
 			read_waiting(status, &made);
 			if (read_ended(status, &made, err) < 0) {
 				pod_view_fini(&made);

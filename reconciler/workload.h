@@ -42,7 +42,8 @@ struct deployment_view {
 
 struct pod_view {
 	struct workload of;
-	bool is_restore; // of the restore Job, else of the Deployment
+	bool is_restore;       // of the restore Job, else of the Deployment
+	bool has_lost_sidecar; // something in the cluster made a plain init container of the proxy: the pod hangs
 	char ip[64];
 	// Why it does not run: the first container that waits for a reason other than starting, else the last that ended badly.
 	char waiting_reason[WORKLOAD_REASON_SIZE];

@@ -32,7 +32,7 @@ ship() { # NAME PART...
 }
 
 printf '#include "builders/scripts.h"\n' >"$out/scripts.c"
-ship restore-restic common ending follow restore restic
-ship restore-kopia common ending follow restore kopia
+ship restore-restic common ending follow restore way restic
+ship restore-kopia common ending follow restore way kopia
 ship prepare common ending follow server capture config recovery roles prepare
 ship postgres common server postgres

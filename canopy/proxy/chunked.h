@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 enum chunked_state {
-	CHUNKED_SIZE,	   // zero is this one: a tracker begins zeroed
+	CHUNKED_SIZE, // zero is this one: a tracker begins zeroed
 	CHUNKED_EXTENSION,
 	CHUNKED_SIZE_LF,
 	CHUNKED_DATA,

@@ -33,7 +33,8 @@ static const struct config_row rows[] = {
 	{"PGRO_TYPE", AT(type), TYPE_TEXT, true, .help = "backup type whose credentials are asked for"},
 	{"PGRO_REGION", AT(region), TYPE_NAME, true, .help = "region of the bucket"},
 	{"PGRO_BUCKET", AT(bucket), TYPE_NAME, true, .help = "the one bucket that may be read"},
-	{"PGRO_PREFIX", AT(prefix), TYPE_TEXT, false, .help = "beginning of the keys that may be read; not set: the whole bucket"},
+	{"PGRO_PREFIX", AT(prefix), TYPE_TEXT, false,
+		.help = "beginning of the keys that may be read; not set: the whole bucket"},
 	{"S3_ENDPOINT", AT(endpoint), TYPE_TEXT, false,
 		.help = "http:// or https:// and the host that is signed; default https://s3.<region>.amazonaws.com"},
 	{"S3_CONNECT_TO", AT(connect_to), TYPE_HOST_PORT, false, .help = "host:port to connect to instead of the endpoint's"},
@@ -61,7 +62,8 @@ static char **field_of(struct config *config, const struct config_row *row)
 // Letters, digits, dots, hyphens, underscores: regions, buckets and host names. Both end up in host names and in what is signed.
 static bool is_name(const char *text)
 {
-	return text[0] != '\0' && strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == strlen(text);
+	return text[0] != '\0' &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == strlen(text);
 }
 
 static bool has_control(const char *text)
@@ -153,7 +155,8 @@ static int read_endpoint(struct config *config, struct error *err)
 	config->is_tls = strncmp(config->endpoint, "https://", 8) == 0;
 	const char *host = strstr(config->endpoint, "://");
 	if (host == NULL || (!config->is_tls && strncmp(config->endpoint, "http://", 7) != 0))
-		return error_set(err, ERROR_INVALID, "S3_ENDPOINT is \"%s\", allowed: http:// or https:// and a host", config->endpoint);
+		return error_set(
+			err, ERROR_INVALID, "S3_ENDPOINT is \"%s\", allowed: http:// or https:// and a host", config->endpoint);
 	host += 3;
 	size_t len = strlen(host);
 	if (len > 0 && host[len - 1] == '/')
@@ -162,7 +165,8 @@ static int read_endpoint(struct config *config, struct error *err)
 	if (config->host == NULL)
 		return error_no_memory(err, "S3_ENDPOINT");
 	if (!is_name(config->host) && !is_host_port(config->host))
-		return error_set(err, ERROR_INVALID, "S3_ENDPOINT is \"%s\", allowed: a scheme, a host and a port", config->endpoint);
+		return error_set(
+			err, ERROR_INVALID, "S3_ENDPOINT is \"%s\", allowed: a scheme, a host and a port", config->endpoint);
 	const char *usual = config->is_tls ? ":443" : ":80";
 	len = strlen(config->host);
 	if (len > strlen(usual) && strcmp(config->host + len - strlen(usual), usual) == 0)
@@ -173,21 +177,29 @@ static int read_endpoint(struct config *config, struct error *err)
 static int derive(struct config *config, struct error *err)
 {
 	config->is_virtual = strcmp(config->style, "virtual") == 0;
-	config->log_level = (enum log_level)choice_index(level_texts, config->log_level_text);
-	config->log_format = (enum log_format)choice_index(format_texts, config->log_format_text);
+	// The texts stand in the order of the enums.
+	int level = choice_index(level_texts, config->log_level_text);
+	int format = choice_index(format_texts, config->log_format_text);
+	config->log_level = (enum log_level)level;
+	config->log_format = (enum log_format)format;
+	size_t url_len = strlen(config->broker_url);
+	if (config->broker_url[url_len - 1] == '/')
+		config->broker_url[url_len - 1] = '\0';
 	if (read_endpoint(config, err) < 0)
 		return -1;
 	// A wildcard certificate covers one label: the name of such a bucket has several.
 	if (config->is_virtual && config->is_tls && config->tls_name == NULL && strchr(config->bucket, '.') != NULL)
 		return error_set(err, ERROR_INVALID,
-			"S3_STYLE is \"virtual\" and bucket \"%s\" has a dot, which no wildcard certificate covers; allowed: path",
+			"S3_STYLE is \"virtual\" and bucket \"%s\" has a dot, which no wildcard certificate covers; allowed: "
+			"path",
 			config->bucket);
 	return 0;
 }
 
 int config_read(config_getenv env, struct config *out, struct error *err)
 {
-	AUTO(config) struct config config = {.hold_ms = CONFIG_HOLD_MS,
+	AUTO(config)
+	struct config config = {.hold_ms = CONFIG_HOLD_MS,
 		.progress_ms = CONFIG_PROGRESS_MS,
 		.client_head_ms = CONFIG_CLIENT_HEAD_MS,
 		.client_stall_ms = CONFIG_CLIENT_STALL_MS,

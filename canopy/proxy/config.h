@@ -5,6 +5,7 @@
 #ifndef CANOPY_PROXY_CONFIG_H
 #define CANOPY_PROXY_CONFIG_H
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
 #include <stdbool.h>
@@ -15,11 +16,11 @@
 // it sees, and a broker may be away for as long as an operator needs to be placed on another node.
 #define CONFIG_HOLD_MS ((int64_t)5 * 60 * 1000)
 #define CONFIG_PROGRESS_MS 30000
-#define CONFIG_CLIENT_HEAD_MS 30000	       // from the first byte of a request's head to its last
+#define CONFIG_CLIENT_HEAD_MS 30000                      // from the first byte of a request's head to its last
 #define CONFIG_CLIENT_STALL_MS ((int64_t)10 * 60 * 1000) // an engine may write to a slow disk for long before it reads on
 #define CONFIG_UPSTREAM_STALL_MS 60000
 #define CONFIG_CONNECT_MS 10000
-#define CONFIG_DRAIN_MS 4000 // requests in flight after SIGTERM
+#define CONFIG_DRAIN_MS 4000  // requests in flight after SIGTERM
 #define CONFIG_TOTALS_MS 5000 // posting the totals; with the drain below the 10 s that a stop may take
 
 struct config {
@@ -33,9 +34,9 @@ struct config {
 	char *prefix; // NULL: the whole bucket
 	char *endpoint;
 	char *connect_to; // host:port; NULL: the endpoint's own
-	char *tls_name;	  // SNI and name to verify; NULL: the signed host
-	char *ca_file;	  // PEM for S3, trusted alone; NULL: the system's
-	char *style;	  // path or virtual
+	char *tls_name;   // SNI and name to verify; NULL: the signed host
+	char *ca_file;    // PEM for S3, trusted alone; NULL: the system's
+	char *style;      // path or virtual
 	char *port_file;
 	char *done_file;
 	char *stats_url;

@@ -19,7 +19,7 @@ struct head_text {
 struct head_field {
 	struct head_text name;
 	struct head_text value; // without the white space around it
-	struct head_text line;	// all of it, with its CRLF
+	struct head_text line;  // all of it, with its CRLF
 };
 
 struct head_fields {
@@ -31,7 +31,7 @@ struct head_request {
 	struct head_text method;
 	struct head_text target;
 	struct head_fields fields;
-	bool has_body;	  // Transfer-Encoding, or a Content-Length other than 0
+	bool has_body;    // Transfer-Encoding, or a Content-Length other than 0
 	bool wants_close; // Connection: close
 };
 
@@ -47,8 +47,8 @@ struct head_response {
 // Where a head ends.
 enum head_progress { HEAD_PARTIAL, HEAD_WHOLE, HEAD_BAD };
 
-// Look for the empty line in the bytes so far. *scanned (0 at first) is what earlier calls have looked at. HEAD_WHOLE sets *bytes to
-// the head's length; HEAD_BAD: a line ends with a bare LF.
+// Look for the empty line in the bytes so far. *scanned (0 at first) is what earlier calls have looked at. HEAD_WHOLE sets *bytes
+// to the head's length; HEAD_BAD: a line ends with a bare LF.
 enum head_progress head_find_end(const char *data, size_t len, size_t *scanned, size_t *bytes);
 
 // Read a whole head of `bytes` bytes. NULL when it is good, else what is wrong with it, for people. For a request *status is then
@@ -64,9 +64,9 @@ bool head_text_is(struct head_text text, const char *word); // in any case
 // A field that ends at this hop (RFC 9110 section 7.6.1): the fixed ones, and those that Connection names.
 bool head_is_hop_by_hop(const struct head_fields *fields, const struct head_field *field);
 
-// Drop the hop-by-hop fields of a response in the buffer where it stands, up against the byte after the head, so that head and body
-// remain one piece; Transfer-Encoding stays, since the body's framing is passed on as it is. Returns where the head begins now.
-// The slices of `response` are of no use afterwards.
+// Drop the hop-by-hop fields of a response in the buffer where it stands, up against the byte after the head, so that head and
+// body remain one piece; Transfer-Encoding stays, since the body's framing is passed on as it is. Returns where the head begins
+// now. The slices of `response` are of no use afterwards.
 size_t head_strip(char *data, size_t bytes, const struct head_response *response);
 
 #endif

@@ -51,7 +51,9 @@ static int check_bucket_query(const struct policy *policy, const struct query *q
 {
 	const char *stranger = NULL;
 	if (query_find(query, "location", NULL) != NULL)
-		return query_is_within(query, location_names, &stranger) ? 0 : denied(err, "of the bucket only its location and listings may be read");
+		return query_is_within(query, location_names, &stranger)
+			       ? 0
+			       : denied(err, "of the bucket only its location and listings may be read");
 	size_t len = 0;
 	const char *list_type = query_find(query, "list-type", NULL);
 	const char *prefix = query_find(query, "prefix", &len);

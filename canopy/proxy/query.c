@@ -35,7 +35,7 @@ int query_read(const char *raw, size_t len, struct query *out, struct error *err
 	buf_init(&out->text, QUERY_BYTES_MAX);
 	while (len > 0) {
 		const char *and = memchr(raw, '&', len);
-		size_t part = and == NULL ? len : (size_t)(and - raw);
+		size_t part = and == NULL ? len : (size_t)(and-raw);
 		if (part > 0 && add_pair(out, raw, part, err) < 0)
 			return -1;
 		size_t used = and == NULL ? part : part + 1;

@@ -13,7 +13,7 @@
 #define QUERY_BYTES_MAX ((size_t)64 << 10)
 
 struct query_pair {
-	size_t name, name_len;	 // decoded, in text
+	size_t name, name_len;   // decoded, in text
 	size_t value, value_len; // the same; no "=" is an empty value
 };
 
@@ -23,15 +23,16 @@ struct query {
 	size_t count;
 };
 
-// Decode what stands behind the "?". The caller releases *out after a success and after a failure. ERROR_INVALID when it is broken
-// or has too many pairs.
+// Decode what stands behind the "?". The caller releases *out after a success and after a failure. ERROR_INVALID when it is
+// broken or has too many pairs.
 MUST_CHECK int query_read(const char *raw, size_t len, struct query *out, struct error *err);
 void query_fini(struct query *query);
 
 // The value of a name, exactly once there; NULL when it is absent. *len (may be NULL) gets its length.
 const char *query_find(const struct query *query, const char *name, size_t *len);
 
-// Does every name stand in `names` (NULL at the end), and none twice? Otherwise *stranger is the first that does not (NUL-terminated).
+// Does every name stand in `names` (NULL at the end), and none twice? Otherwise *stranger is the first that does not
+// (NUL-terminated).
 bool query_is_within(const struct query *query, const char *const *names, const char **stranger);
 
 // name=value, encoded, sorted by encoded name and then value.

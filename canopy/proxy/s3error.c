@@ -86,10 +86,13 @@ int s3error_write(const struct s3error_answer *answer, struct buf *out, struct e
 {
 	AUTO(buf) struct buf body;
 	buf_init(&body, S3ERROR_BODY_MAX);
-	if (buf_addf(&body, err, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>", answer->code) < 0 ||
+	if (buf_addf(&body, err, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>", answer->code) <
+			0 ||
 		add_escaped(&body, answer->message, err) < 0 || buf_add_str(&body, "</Message></Error>", err) < 0)
 		return -1;
-	if (buf_addf(out, err, "HTTP/1.1 %d %s\r\nContent-Type: application/xml\r\nContent-Length: %zu\r\nServer: understory-proxy\r\n%s\r\n",
+	if (buf_addf(out, err,
+		    "HTTP/1.1 %d %s\r\nContent-Type: application/xml\r\nContent-Length: %zu\r\nServer: "
+		    "understory-proxy\r\n%s\r\n",
 		    answer->status, reason(answer->status), body.len, answer->closes ? "Connection: close\r\n" : "") < 0)
 		return -1;
 	return answer->is_head ? 0 : buf_add(out, body.data, body.len, err);

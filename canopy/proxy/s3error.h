@@ -19,8 +19,8 @@ struct s3error {
 	char endpoint[256];
 };
 
-// What stands in the document; a field that is missing, or too long to be what it says, is "". It is no XML reader: S3 writes these
-// elements once and without attributes.
+// What stands in the document; a field that is missing, or too long to be what it says, is "". It is no XML reader: S3 writes
+// these elements once and without attributes.
 void s3error_read(const char *body, size_t len, struct s3error *out);
 
 // Does the code say that the credentials, not the request, are at fault?
@@ -30,8 +30,8 @@ struct s3error_answer {
 	int status;
 	const char *code;    // "AccessDenied"
 	const char *message; // for people; escaped here
-	bool is_head;	     // the head alone, as if the body were there
-	bool closes;	     // the connection ends with it
+	bool is_head;        // the head alone, as if the body were there
+	bool closes;         // the connection ends with it
 };
 
 // A whole response, ready to be sent.

@@ -18,7 +18,8 @@ void sigv4_date(int64_t wall_ms, char out[SIGV4_DATE_SIZE])
 		out[0] = '\0';
 }
 
-static int hmac(const void *key, size_t key_len, const void *data, size_t len, unsigned char out[SIGV4_KEY_BYTES], struct error *err)
+static int hmac(
+	const void *key, size_t key_len, const void *data, size_t len, unsigned char out[SIGV4_KEY_BYTES], struct error *err)
 {
 	unsigned int out_len = SIGV4_KEY_BYTES;
 	if (HMAC(EVP_sha256(), key, (int)key_len, data, len, out, &out_len) == NULL)
@@ -34,11 +35,11 @@ static int derive(struct sigv4_key *key, const char *service, const struct secre
 	memcpy(first + 4, secret_reveal(secret), secret->len);
 	unsigned char *k = key->bytes;
 	int rc = hmac(first, 4 + secret->len, key->day, strlen(key->day), k, err) < 0 ||
-			 hmac(k, SIGV4_KEY_BYTES, key->region, strlen(key->region), k, err) < 0 ||
-			 hmac(k, SIGV4_KEY_BYTES, service, strlen(service), k, err) < 0 ||
-			 hmac(k, SIGV4_KEY_BYTES, "aws4_request", strlen("aws4_request"), k, err) < 0
-		     ? -1
-		     : 0;
+				 hmac(k, SIGV4_KEY_BYTES, key->region, strlen(key->region), k, err) < 0 ||
+				 hmac(k, SIGV4_KEY_BYTES, service, strlen(service), k, err) < 0 ||
+				 hmac(k, SIGV4_KEY_BYTES, "aws4_request", strlen("aws4_request"), k, err) < 0
+			 ? -1
+			 : 0;
 	secret_wipe(first, sizeof(first));
 	return rc;
 }
@@ -52,7 +53,8 @@ int sigv4_key_for(struct sigv4_key *key, const struct sigv4_request *request, co
 	struct sigv4_key made = {.generation = generation};
 	(void)snprintf(made.day, sizeof(made.day), "%.*s", SIGV4_DAY_SIZE - 1, request->date);
 	if ((size_t)snprintf(made.region, sizeof(made.region), "%s", request->region) >= sizeof(made.region))
-		return error_set(err, ERROR_INVALID, "region \"%s\" is longer than %zu bytes", request->region, sizeof(made.region) - 1);
+		return error_set(
+			err, ERROR_INVALID, "region \"%s\" is longer than %zu bytes", request->region, sizeof(made.region) - 1);
 	if (derive(&made, request->service, secret, err) < 0)
 		return -1;
 	*key = made;
@@ -92,8 +94,8 @@ int sigv4_canonical_request(const struct sigv4_request *request, struct buf *out
 	if (buf_addf(out, err, "%s\n%s\n%s\n", request->method, request->path, request->query) < 0)
 		return -1;
 	for (size_t i = 0; i < request->header_count; i++) {
-		if (buf_addf(out, err, "%s:", request->headers[i].name) < 0 || add_value(out, request->headers[i].value, err) < 0 ||
-			buf_add(out, "\n", 1, err) < 0)
+		if (buf_addf(out, err, "%s:", request->headers[i].name) < 0 ||
+			add_value(out, request->headers[i].value, err) < 0 || buf_add(out, "\n", 1, err) < 0)
 			return -1;
 	}
 	if (buf_add(out, "\n", 1, err) < 0 || add_signed_names(request, out, err) < 0)

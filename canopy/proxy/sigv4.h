@@ -1,8 +1,8 @@
 // Signature Version 4 of AWS, for requests whose body is empty or unsigned.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html
 //
-// The caller brings everything in its canonical form: the path as it is sent, the query sorted and encoded (canopy/proxy/query.h),
-// the headers sorted by lower-case name. One thread at a time for a sigv4_key; the rest is pure.
+// The caller brings everything in its canonical form: the path as it is sent, the query sorted and encoded
+// (canopy/proxy/query.h), the headers sorted by lower-case name. One thread at a time for a sigv4_key; the rest is pure.
 #ifndef CANOPY_PROXY_SIGV4_H
 #define CANOPY_PROXY_SIGV4_H
 
@@ -30,7 +30,7 @@ struct sigv4_key {
 };
 
 struct sigv4_header {
-	const char *name; // lower case
+	const char *name;       // lower case
 	struct head_text value; // trimmed; blanks within are made one here
 };
 

@@ -348,7 +348,7 @@ static void contradictions_are_refused(void **state)
 			"settings: CANOPY_DEVICE_CERT_SECRET and CANOPY_DEVICE_CERT_FILE, CANOPY_DEVICE_KEY_FILE: exclude each "
 			"other, "
 			"set one"},
-		{{"CREDENTIALS", "proxy"}, "settings: CREDENTIALS=proxy: the proxy is not part of this build, allowed is direct"},
+		{{"CREDENTIALS", "proxy"}, "settings: CREDENTIALS=proxy needs CANOPY_PROXY_IMAGE, the image with understory-proxy"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct error err = {0};
@@ -486,7 +486,7 @@ static void the_help_names_every_setting(void **state)
 	AUTO_FREE char *text = printed(help, NULL);
 	const char *const names[] = {"UNDERSTORY_CONFIG", "CANOPY_BASE_URL, in the file canopyBaseUrl", "Default: 30.",
 		"storageClass", "retry.backoff", "Default: 5m, 30m, 2h.", "intents.<intent>.storageSize",
-		"verify 20Gi, analytics 50Gi, disaster-recovery 50Gi", "proxy is not part of this build",
+		"verify 20Gi, analytics 50Gi, disaster-recovery 50Gi", "a sidecar signs with keys from the broker",
 		"socks5:// or socks5h://"};
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (strstr(text, names[i]) == NULL)

@@ -64,6 +64,7 @@ class Stage:
         (self.dir / "worklist.yaml").write_text(json.dumps(self.worklist))
         self.canopy = self.start("canopy", "fixtures/canopy/stub-canopy", "--worklist", str(self.dir / "worklist.yaml"))
         self.api = self.start("api", "fixtures/stub-apiserver")
+        call("POST", self.api + "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "pgro-system"}})
         (self.dir / "kubeconfig").write_text(json.dumps({
             "apiVersion": "v1", "kind": "Config", "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
             "clusters": [{"name": "c", "cluster": {"server": self.api}}], "users": [{"name": "u", "user": {}}]}))

@@ -32,6 +32,8 @@ static void sample_settings(struct settings *settings)
 
 	*settings = (struct settings){
 		.operator_namespace = text("pgro-system"),
+		.operator_service_name = text("understory"),
+		.proxy_image = text("example.org/understory:1"),
 		.kopia_image = text("example.org/kopia:0.17"),
 		.restic_image = text("example.org/restic:0.14"),
 		.postgres_image = text("example.org/postgres"),
@@ -77,14 +79,22 @@ void sample_init(struct sample *s, enum settings_intent intent, const char *engi
 			.memory_limit = text("1Gi"),
 			.ready_timeout_ms = 1800000},
 		.s3_ca_pem = SAMPLE_CA,
+		.broker_ca_pem = SAMPLE_BROKER_CA,
 	};
-	s->round = (struct build_round){.key = "0a1b2c3d", .snapshot_id = SAMPLE_SNAPSHOT, .attempt = 1, .pvc_bytes = 20 * GIB};
+	s->round = (struct build_round){
+		.key = "0a1b2c3d", .snapshot_id = SAMPLE_SNAPSHOT, .attempt = 1, .pvc_bytes = 20 * GIB, .run_id = SAMPLE_RUN_ID};
 	s->restored = (struct build_restored){.postgres_major = 15, .bytes = 48779104, .files = 1271};
 	s->password = secret("p w");
 	s->credentials = (struct canopy_credentials){.access_key_id = secret("AKIA"),
 		.secret_access_key = secret("very/secret"),
 		.session_token = secret("token=="),
 		.repo_password = secret("repository")};
+}
+
+void sample_take_way(struct sample *s, enum sample_way way)
+{
+	s->settings.credentials = way == WAY_DIRECT ? CREDENTIALS_DIRECT : CREDENTIALS_PROXY;
+	s->build.has_native_sidecars = way == WAY_NATIVE_SIDECAR;
 }
 
 static int append(json_t *list, json_t *object, struct error *err)

@@ -6,6 +6,8 @@
 
 #define SAMPLE_SNAPSHOT "8c2b5ef5d1d5a3c2"
 #define SAMPLE_CA "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+#define SAMPLE_BROKER_CA "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n"
+#define SAMPLE_RUN_ID "0e4ad5c3-6b0c-4f0e-8f5c-1f2a3b4c5d6e"
 
 struct sample {
 	struct settings settings;
@@ -19,6 +21,10 @@ struct sample {
 
 // Fill *s for an intent and an engine ("kopia" or "restic"). s must not move afterwards.
 void sample_init(struct sample *s, enum settings_intent intent, const char *engine);
+
+// How a restore comes by its keys. sample_init() takes WAY_DIRECT.
+enum sample_way { WAY_DIRECT, WAY_NATIVE_SIDECAR, WAY_SECOND_CONTAINER, WAY_COUNT };
+void sample_take_way(struct sample *s, enum sample_way way);
 
 // All objects of a replica and of one round, with an Event about each kind of thing, as one array.
 MUST_CHECK int sample_objects(const struct sample *s, json_t **out, struct error *err);

@@ -1,50 +1,10 @@
 #include "base/encode.h"
 #include "builders/objects.h"
+#include "tests/builders/expect.h"
 #include "tests/builders/sample.h"
 #include "tests/support/cmocka.h"
 #include <stdio.h>
 #include <string.h>
-
-static void check_str(const char *label, const char *actual, const char *expected)
-{
-	if (actual == NULL || strcmp(actual, expected) != 0)
-		fail_msg("%s: %s, expected %s", label, actual == NULL ? "missing" : actual, expected);
-}
-
-#define assert_str(expected, object, ...) check_str(#__VA_ARGS__, json_find_str(object, __VA_ARGS__), expected)
-
-static void check_json(const char *label, const json_t *actual, const char *expected)
-{
-	struct error err = {0};
-	AUTO(json) json_t *wanted = NULL;
-	assert_ok(json_parse(expected, strlen(expected), &wanted, &err), err);
-	if (!json_equal(actual, wanted)) {
-		AUTO_FREE char *text = json_dumps(actual, JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
-		fail_msg("%s: %s, expected %s", label, text == NULL ? "missing" : text, expected);
-	}
-}
-
-// Expectations are written with ' for ".
-static void assert_json(const char *label, const json_t *actual, const char *expected)
-{
-	char text[4096];
-	size_t len = strlen(expected);
-	assert_true(len < sizeof text);
-	for (size_t i = 0; i <= len; i++)
-		text[i] = expected[i] == '\'' ? '"' : expected[i];
-	check_json(label, actual, text);
-}
-
-// A member of an array of objects by its name; NULL when it is not there.
-static const json_t *named(const json_t *list, const char *name)
-{
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const char *own = json_find_str(json_array_get(list, i), "name");
-		if (own != NULL && strcmp(own, name) == 0)
-			return json_array_get(list, i);
-	}
-	return NULL;
-}
 
 static void assert_secret(const json_t *object, const char *key, const char *expected)
 {
@@ -56,7 +16,7 @@ static void assert_secret(const json_t *object, const char *key, const char *exp
 		fail_msg("Secret has no %s", key);
 	assert_ok(encode_unbase64(encoded, &value, &len, &err), err);
 	assert_int_equal(len, strlen(expected));
-	check_str(key, value, expected);
+	expect_str(key, value, expected);
 }
 
 static void every_object_says_whose_it_is(void **state)
@@ -259,13 +219,14 @@ static void keys_of_the_store_enter_the_cluster_with_direct_credentials_only(voi
 	assert_secret(direct, "sessionToken", "token==");
 	assert_secret(direct, "caCertificate", SAMPLE_CA);
 
-	s.settings.credentials = CREDENTIALS_PROXY;
-	s.build.s3_ca_pem = NULL;
+	assert_int_equal(json_object_size(json_find(direct, "data")), 5);
+
+	sample_take_way(&s, WAY_NATIVE_SIDECAR);
 	assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &proxied, &err), err);
 	assert_secret(proxied, "repositoryPassword", "repository");
-	assert_int_equal(json_object_size(json_find(proxied, "data")), 1);
-	json_t *job = NULL;
-	assert_error(build_restore_job(&s.build, &s.round, &job, &err), err, ERROR_INVALID, "CREDENTIALS=direct");
+	assert_secret(proxied, "caCertificate", SAMPLE_CA);
+	assert_secret(proxied, "brokerCaCertificate", SAMPLE_BROKER_CA);
+	assert_int_equal(json_object_size(json_find(proxied, "data")), 3);
 }
 
 // A pod waits for ever for a key that its Secret lacks.
@@ -353,7 +314,7 @@ static void the_restore_container_has_keys_from_its_secret_alone(void **state)
 		assert_str("backups", named(env, "S3_BUCKET"), "value");
 		assert_str("nauru/", named(env, "S3_PREFIX"), "value");
 		assert_str("ap-southeast-2", named(env, "S3_REGION"), "value");
-		assert_str("/etc/understory/s3-ca/ca.crt", named(env, "S3_CA_FILE"), "value");
+		assert_str("/run/understory-s3-ca/ca.crt", named(env, "S3_CA_FILE"), "value");
 		assert_json(rows[i].engine, json_find(named(env, rows[i].password), "valueFrom"),
 			"{'secretKeyRef':{'name':'restore-0a1b2c3d','key':'repositoryPassword'}}");
 		assert_json(rows[i].engine, json_find(named(env, "AWS_SECRET_ACCESS_KEY"), "valueFrom"),
@@ -568,8 +529,8 @@ static void text_that_is_no_utf8_is_an_error_and_no_object(void **state)
 	sample_init(&s, INTENT_VERIFY, "restic");
 	s.entry.bucket = bucket;
 	json_t *job = NULL;
-	assert_error(
-		build_restore_job(&s.build, &s.round, &job, &err), err, ERROR_INTERNAL, "restore-0a1b2c3d: could not be built");
+	assert_error(build_restore_job(&s.build, &s.round, &job, &err), err, ERROR_INTERNAL,
+		"Job restore-0a1b2c3d: pod: could not be built");
 	assert_null(job);
 }
 

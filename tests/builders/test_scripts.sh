@@ -337,6 +337,65 @@ kopia snapshot restore --skip-owners --parallel=8 --no-ignore-permission-errors 
 	failed_with "$(code EXIT_SNAPSHOT_GONE)" restore "can't parse object ID" "kopia (a double): snapshot gone"
 }
 
+# --- through the proxy of the pod ---
+
+# As a pod with a proxy has it: no endpoint and no CA, but files of the proxy.
+proxied() { # SNAPSHOT_ID [VARIABLE]...
+	rm -f "$pod/pgdata/commands"
+	run restore-restic < <(restore_environment "$1" S3_ENDPOINT= PGRO_PORT_FILE=/run/understory/address "${@:2}")
+}
+
+test_proxy() {
+	new_pod proxied
+	echo '[::1]:4711' >"$pod/run/address"
+	proxied "$good"
+	is "through the proxy a snapshot is restored" "0 15" "$status $(message .postgres_version)"
+	is "from where its port file says" \
+		"restic -r s3:http://[::1]:4711/backups/a/b --no-lock --no-cache restore --target /pgdata/restore -- $good" \
+		"$(cat "$pod/pgdata/commands")"
+	is "no done-file is left where none is asked for" address "$(ls "$pod/run")"
+
+	proxied "$good" PGRO_DONE_FILE=/run/understory/done
+	is "the done-file is left after a restore" "0 yes" "$status $([ -e "$pod/run/done" ] && echo yes)"
+	rm -f "$pod/run/done"
+	proxied deadbeef PGRO_DONE_FILE=/run/understory/done
+	failed_with "$(code EXIT_SNAPSHOT_GONE)" restore "no matching ID found" "through the proxy a failure is what it is without"
+	is "the done-file is left after a failure" yes "$([ -e "$pod/run/done" ] && echo yes)"
+	rm -f "$pod/run/done"
+	proxied "$good" PGRO_DONE_FILE=/nowhere/done
+	is "a done-file that cannot be left changes nothing" "0 15" "$status $(message .postgres_version)"
+
+	begin restore-restic < <(restore_environment "$good" PGRO_PORT_FILE=/run/understory/late PGRO_DONE_FILE=/run/understory/done)
+	sleep 1
+	is "a proxy that is slow is waited for" "" "$(cat "$pod/message")"
+	echo '127.0.0.1:99' >"$pod/run/late.new"
+	mv "$pod/run/late.new" "$pod/run/late"
+	wait "$begun"
+	is "and used" "0 s3:http://127.0.0.1:99/backups/a/b" "$? $(tail -n 1 "$pod/pgdata/commands" | cut -d ' ' -f 3)"
+
+	new_pod proxied-kopia
+	echo '[::1]:4711' >"$pod/run/address"
+	kopia S3_ENDPOINT= PGRO_PORT_FILE=/run/understory/address PGRO_DONE_FILE=/run/understory/done
+	is "kopia (a double): through the proxy" "0 kopia repository connect s3 --bucket=backups --prefix=a/b/ --region=eu-1 \
+--endpoint=[::1]:4711 --disable-tls --readonly --no-check-for-updates --no-persist-credentials yes" \
+		"$status $(head -n 1 "$pod/pgdata/commands") $([ -e "$pod/run/done" ] && echo yes)"
+}
+
+# The wait of a minute, cut to a second.
+test_proxy_is_absent() {
+	local shipped=$scripts
+	scripts=$work/impatient
+	mkdir -p "$scripts"
+	cp "$shipped"/*.sh "$scripts"
+	sed -i 's/-lt 60 /-lt 1 /' "$scripts"/restore-*.sh
+	new_pod no-proxy
+	proxied "$good" PGRO_DONE_FILE=/run/understory/done
+	failed_with 1 proxy "the credential proxy of this pod did not start within 60 s" "a proxy that does not come is the cluster's fault"
+	is "and nothing is asked of the store" "" "$(cat "$pod/pgdata/commands" 2>/dev/null)"
+	is "but the proxy is told to end" yes "$([ -e "$pod/run/done" ] && echo yes)"
+	scripts=$shipped
+}
+
 # --- prepare and the server ---
 
 # Shows every psql's arguments, then runs it.
@@ -538,6 +597,8 @@ for flavour in dash busybox; do
 	test_restore_words
 	test_restore_is_stopped
 	test_kopia_double
+	test_proxy
+	test_proxy_is_absent
 	test_prepare
 	test_prepare_verify
 	test_grants_before_14

@@ -347,6 +347,29 @@ two_operators()
 
 second_says() { curl -fsS -m 5 "http://$second/metrics" | grep -xF "$1"; }
 
+# The restore through broker and proxy: no key of the store in the pod, in its Secret or in the log.
+through_proxy()
+{
+	local ns key port
+	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
+	port=$(free_ports 1)
+	start_operator CREDENTIALS=proxy CANOPY_PROXY_IMAGE=understory:test "PGRO_BROKER_LISTEN_ADDR=127.0.0.1:$port" \
+		"PGRO_BROKER_URL=https://127.0.0.1:$port"
+	check "the replica becomes active" comes 60 state_is $ANALYTICS active
+	check "its report lands" comes 20 landed healthy 1
+	ns=$(namespace_of $ANALYTICS)
+	key=$(annotation "$ns" active-round)
+	check "the rows are those of the snapshot" test "$(replica_sql "$ns" analytics pgbench 'select count(*) from pgbench_accounts')" = 1000000
+	check "the Secret of the round holds no keys" test "$(api "/api/v1/namespaces/$ns/secrets/restore-$key" |
+		python3 -c 'import json,sys; print(sorted(k for k in json.load(sys.stdin)["data"] if "ccess" in k or "oken" in k))')" = '[]'
+	check "the report says how much was read" test "$(curl -fsS "$CANOPY/_reports" | field 0 body s3_received_payload_bytes)" -gt 1000000
+	check "the broker's CA is kept" api "/api/v1/namespaces/$OPERATOR_NAMESPACE/secrets/understory-ca"
+	check "its audit line names who got keys" log_has "$ns"
+	check "a caller without a token is refused" test "$(curl -sk -m 5 -o /dev/null -w '%{http_code}' \
+		"https://127.0.0.1:$port/internal/restore-creds" -d '{}')" = 401
+	check "no report landed twice" never landed_twice
+}
+
 # What a person meets at the command line.
 command_line()
 {
@@ -383,7 +406,7 @@ read -r SNAPSHOT_1 _ <<<"$(backup base)"
 read -r SNAPSHOT_2 _ <<<"$(backup crashed)"
 check "two snapshots" test -n "$SNAPSHOT_1" -a -n "$SNAPSHOT_2" -a "$SNAPSHOT_1" != "$SNAPSHOT_2"
 [ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round restarted_in_the_middle \
-	worklist_file bad_cluster over_tls two_operators command_line
+	worklist_file bad_cluster over_tls two_operators through_proxy command_line
 for scenario in "$@"; do
 	"$scenario"
 done

@@ -28,7 +28,7 @@ static int fail_next(int *failures, struct error *err)
 	if (*failures == 0)
 		return 0;
 	(*failures)--;
-	return error_no_memory(err, "mirror");
+	return error_set(err, ERROR_TRANSIENT, "the mirror is full");
 }
 
 static int keep(struct mirror *mirror, const json_t *object)

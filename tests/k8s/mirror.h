@@ -9,7 +9,7 @@
 struct mirror {
 	pthread_mutex_t lock;
 	json_t *objects;    // name -> resourceVersion
-	json_t *seen;	    // names of the list in hand; NULL outside of one
+	json_t *seen;       // names of the list in hand; NULL outside of one
 	int fail_objects;   // so many on_object fail
 	int fail_list_ends; // so many on_list_end fail
 	int fail_changes;   // so many on_change fail

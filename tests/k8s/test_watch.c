@@ -287,7 +287,7 @@ static const struct row rows[] = {
 	{"an unknown type is left out", {A_AND_B, {OPEN, EVENT("SPARKLE", "b", "6") EVENT("MODIFIED", "a", "7")}}, 0, 0, 0,
 		"L W5 ", "a=7 b=2 ", "", 1, 1, 1},
 	{"a change that the owner cannot take", {A_AND_B, {STREAM, EVENT("MODIFIED", "a", "7")}, ONLY_A}, 0, 0, 1, "L W5 L W9 ",
-		"a=8 ", "out of memory: mirror", 2, 1, 0},
+		"a=8 ", "the mirror is full", 2, 1, 0},
 	{"a listed object that the owner cannot take", {A_AND_B, ONLY_A, {OPEN, ""}}, 1, 0, 0, "L L W9 ", "a=8 ", "", 1, 1, 0},
 	{"a list's end that the owner cannot take", {A_AND_B, ONLY_A, {OPEN, ""}}, 0, 1, 0, "L L W9 ", "a=8 ", "", 1, 1, 0},
 	{"a listed object without metadata", {{LIST, ITEMS("5", OBJECT("a", "1") ",{\"spec\":{}}")}, A_AND_B, {OPEN, ""}}, 0, 0,

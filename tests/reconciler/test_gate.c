@@ -17,7 +17,7 @@
 // Both servers in one: canopy's path is /restore-verification, all else is the API server's one Namespace.
 struct world {
 	struct http_server *server;
-	struct operator op;
+	struct manager op;
 	struct k8s_config config;
 	int canopy_status[8]; // answers in order; 0: 204
 	int patch_status[8];  // 0: 200

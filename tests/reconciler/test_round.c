@@ -23,7 +23,7 @@
 struct seen {
 	const char *round;
 	bool has_job, has_deployment, has_pvc, has_restore_pod, has_postgres_pod;
-	bool is_deleting;
+	bool is_deleting, has_lost_sidecar;
 	enum job_outcome job;
 	const char *job_reason;
 	const char *message; // termination message of the pod
@@ -62,6 +62,9 @@ static const struct row rows[] = {
 	{.label = "restoring, entry gone", .intent = "verify", .annotations = RESTORING, .kind = STEP_WAIT},
 	{.label = "restoring, Job runs", .intent = "verify", .entry = S1, .annotations = RESTORING,
 		.seen = {.round = KEY, .has_job = true}, .kind = STEP_WAIT, .text = "the restore Job"},
+	{.label = "restoring, the sidecar lost its restartPolicy", .intent = "verify", .entry = S1, .annotations = RESTORING,
+		.seen = {.round = KEY, .has_job = true, .has_restore_pod = true, .has_lost_sidecar = true}, .kind = STEP_FAIL,
+		.grade = GRADE_INCONCLUSIVE, .text = "restartPolicy"},
 	{.label = "restoring, a Job of another round", .intent = "verify", .entry = S1, .annotations = RESTORING,
 		.seen = {.round = OLD, .has_job = true, .job = JOB_COMPLETE}, .kind = STEP_MAKE},
 	{.label = "restoring, Job is being deleted", .intent = "verify", .entry = S1, .annotations = RESTORING,
@@ -193,7 +196,9 @@ static struct workload workload_of(const struct seen *seen, int64_t created_at_m
 
 static void set_pod(const struct seen *seen, bool is_restore, struct stage *stage, struct pod_view *pod)
 {
-	*pod = (struct pod_view){.of = workload_of(seen, 0), .is_restore = is_restore, .exit_code = seen->exit_code};
+	*pod = (struct pod_view){.of = workload_of(seen, 0), .is_restore = is_restore,
+		.has_lost_sidecar = is_restore && seen->has_lost_sidecar,
+		.exit_code = seen->exit_code};
 	(void)snprintf(pod->ip, sizeof(pod->ip), "127.64.0.2");
 	(void)snprintf(stage->message, sizeof(stage->message), "%s", seen->message == NULL ? "" : seen->message);
 	pod->message = seen->message == NULL ? NULL : stage->message;

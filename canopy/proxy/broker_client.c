@@ -1,4 +1,4 @@
-#include "canopy/proxy/broker.h"
+#include "canopy/proxy/broker_client.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -8,16 +8,16 @@
 
 #define ASK_TIMEOUT_MS 30000
 
-struct broker {
+struct broker_client {
 	const struct config *config;
 	const atomic_bool *cancel;
 	char *ca_pem; // that http trusts
 	struct http_client *http;
 };
 
-int broker_new(const struct config *config, const atomic_bool *cancel, struct broker **out, struct error *err)
+int broker_client_new(const struct config *config, const atomic_bool *cancel, struct broker_client **out, struct error *err)
 {
-	struct broker *broker = calloc(1, sizeof(*broker));
+	struct broker_client *broker = calloc(1, sizeof(*broker));
 	if (broker == NULL)
 		return error_no_memory(err, "broker");
 	broker->config = config;
@@ -26,7 +26,7 @@ int broker_new(const struct config *config, const atomic_bool *cancel, struct br
 	return 0;
 }
 
-void broker_free(struct broker *broker)
+void broker_client_free(struct broker_client *broker)
 {
 	if (broker == NULL)
 		return;
@@ -36,11 +36,11 @@ void broker_free(struct broker *broker)
 }
 
 // A client that trusts what is in the CA file now.
-static int renew_client(struct broker *broker, struct error *err)
+static int renew_client(struct broker_client *broker, struct error *err)
 {
 	AUTO_FREE char *pem = NULL;
 	size_t len = 0;
-	if (file_read(broker->config->broker_ca_file, BROKER_CA_MAX, &pem, &len, err) < 0)
+	if (file_read(broker->config->broker_ca_file, BROKER_CLIENT_CA_MAX, &pem, &len, err) < 0)
 		return -1;
 	if (broker->http != NULL && strcmp(pem, broker->ca_pem) == 0)
 		return 0;
@@ -60,7 +60,7 @@ static int read_token(const char *path, struct secret *out, struct error *err)
 {
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
-	if (file_read(path, BROKER_TOKEN_MAX, &text, &len, err) < 0)
+	if (file_read(path, BROKER_CLIENT_TOKEN_MAX, &text, &len, err) < 0)
 		return -1;
 	text[strcspn(text, " \r\n")] = '\0';
 	int rc = text[0] == '\0' ? error_set(err, ERROR_TRANSIENT, "token file %s is empty", path) : secret_set(out, text, err);
@@ -87,8 +87,8 @@ static int refused(const struct http_response *response, struct error *err)
 	return -1;
 }
 
-int broker_post(struct broker *broker, const char *url, const char *body, int64_t timeout_ms, struct http_response *response,
-	struct error *err)
+int broker_client_post(struct broker_client *broker, const char *url, const char *body, int64_t timeout_ms,
+	struct http_response *response, struct error *err)
 {
 	AUTO(secret) struct secret token = {0};
 	if (renew_client(broker, err) < 0 || read_token(broker->config->token_file, &token, err) < 0) {
@@ -103,7 +103,7 @@ int broker_post(struct broker *broker, const char *url, const char *body, int64_
 		.body = body,
 		.body_len = strlen(body),
 		.timeout_ms = timeout_ms,
-		.max_body_bytes = BROKER_BODY_MAX};
+		.max_body_bytes = BROKER_CLIENT_BODY_MAX};
 	if (http_do(broker->http, &request, response, err) < 0)
 		return -1;
 	if (response->status / 100 == 2)
@@ -125,14 +125,15 @@ static int take_text(const json_t *root, const char *key, struct secret *out, st
 	return text[0] == '\0' ? error_set(err, ERROR_INTERNAL, "%s is empty", key) : secret_set(out, text, err);
 }
 
-static int read_object(const json_t *root, struct broker_keys *out, struct error *err)
+static int read_object(const json_t *root, struct s3_keys *out, struct error *err)
 {
 	const char *expiration = NULL;
 	if (json_find_int(0, root, "Version") != 1)
 		return error_set(err, ERROR_INTERNAL, "Version is not 1");
 	if (take_text(root, "AccessKeyId", &out->access_key_id, err) < 0 ||
 		take_text(root, "SecretAccessKey", &out->secret_access_key, err) < 0 ||
-		take_text(root, "SessionToken", &out->session_token, err) < 0 || json_need_str(root, "Expiration", &expiration, err) < 0)
+		take_text(root, "SessionToken", &out->session_token, err) < 0 ||
+		json_need_str(root, "Expiration", &expiration, err) < 0)
 		return -1;
 	return clock_parse(expiration, &out->expires_at_ms, err);
 }
@@ -142,57 +143,59 @@ static void wipe_strings(json_t *root)
 {
 	static const char *const keys[] = {"AccessKeyId", "SecretAccessKey", "SessionToken", NULL};
 	for (size_t i = 0; keys[i] != NULL; i++) {
-		json_t *value = json_object_get(root, keys[i]);
-		if (json_is_string(value))
-			secret_wipe((void *)(uintptr_t)json_string_value(value), json_string_length(value));
+		const char *text = json_string_value(json_object_get(root, keys[i]));
+		if (text != NULL)
+			secret_wipe((void *)(uintptr_t)text, strlen(text));
 	}
 }
 
-int broker_read_keys(const char *body, size_t len, struct broker_keys *out, struct error *err)
+int broker_client_read_keys(const char *body, size_t len, struct s3_keys *out, struct error *err)
 {
 	AUTO(json) json_t *root = NULL;
-	AUTO(broker_keys) struct broker_keys keys = {0};
-	if (json_parse(body, len, &root, err) < 0)
-		return error_wrap(err, "credentials");
-	int rc = read_object(root, &keys, err);
-	wipe_strings(root);
+	AUTO(s3_keys) struct s3_keys keys = {0};
+	int rc = json_parse(body, len, &root, err);
+	if (rc == 0) {
+		rc = read_object(root, &keys, err);
+		wipe_strings(root);
+	}
 	if (rc < 0) {
 		err->kind = ERROR_INTERNAL;
 		return error_wrap(err, "credentials");
 	}
 	*out = keys;
-	keys = (struct broker_keys){0};
+	keys = (struct s3_keys){0};
 	return 0;
 }
 
 static int make_body(const struct config *config, char **out, struct error *err)
 {
 	AUTO(json) json_t *body = NULL;
-	if (json_made(json_pack("{s:s, s:s}", "group", config->group, "type", config->type), "request for credentials", &body, err) < 0)
+	if (json_made(json_pack("{s:s, s:s}", "group", config->group, "type", config->type), "request for credentials", &body,
+		    err) < 0)
 		return -1;
 	return json_print(body, out, err);
 }
 
-int broker_get_keys(struct broker *broker, struct broker_keys *out, struct error *err)
+int broker_client_get_keys(struct broker_client *broker, struct s3_keys *out, struct error *err)
 {
 	AUTO_FREE char *body = NULL;
 	AUTO(buf) struct buf url;
 	buf_init(&url, 4096);
 	if (make_body(broker->config, &body, err) < 0 ||
-		buf_addf(&url, err, "%s" BROKER_CREDENTIALS_PATH, broker->config->broker_url) < 0)
+		buf_addf(&url, err, "%s" BROKER_CLIENT_CREDENTIALS_PATH, broker->config->broker_url) < 0)
 		return -1;
 	struct http_response response = {0};
-	if (broker_post(broker, buf_str(&url), body, ASK_TIMEOUT_MS, &response, err) < 0)
+	if (broker_client_post(broker, buf_str(&url), body, ASK_TIMEOUT_MS, &response, err) < 0)
 		return -1;
-	int rc = broker_read_keys(buf_str(&response.body), response.body.len, out, err);
+	int rc = broker_client_read_keys(buf_str(&response.body), response.body.len, out, err);
 	http_response_fini(&response);
 	return rc;
 }
 
-void broker_keys_fini(struct broker_keys *keys)
+void s3_keys_fini(struct s3_keys *keys)
 {
 	secret_fini(&keys->access_key_id);
 	secret_fini(&keys->secret_access_key);
 	secret_fini(&keys->session_token);
-	*keys = (struct broker_keys){0};
+	*keys = (struct s3_keys){0};
 }

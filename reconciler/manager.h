@@ -2,8 +2,8 @@
 //
 // Made by main, borrowed by all others. What the cluster does not hold (back-off of errors, the brake, results of checks) is lost with
 // the process, and may be: it only delays.
-#ifndef RECONCILER_OPERATOR_H
-#define RECONCILER_OPERATOR_H
+#ifndef RECONCILER_MANAGER_H
+#define RECONCILER_MANAGER_H
 
 #include "base/settings.h"
 #include "canopy/client.h"
@@ -17,10 +17,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-struct operator
-{
+struct manager {
 	const struct settings *settings;
 	const char *s3_ca_pem; // content of settings->s3_ca_file; NULL without one
+	const char *broker_ca_pem; // changes between passes only; NULL with CREDENTIALS=direct
+	bool has_native_sidecars;  // the API server is 1.29 or newer
 	struct k8s_client *k8s; // writes only while this operator leads
 	struct lease *lease;	// NULL with LEADER_ELECTION=off
 	struct canopy_client *canopy; // NULL with WORKLIST_FILE
@@ -38,7 +39,7 @@ struct operator
 };
 
 // Whether this operator may act. Asked before each write, to the API server (by the client itself) and to canopy.
-static inline bool operator_leads(const struct operator *op)
+static inline bool manager_leads(const struct manager *op)
 {
 	return op->lease == NULL || lease_is_held(op->lease);
 }

@@ -1,11 +1,11 @@
-#include "base/http_listener.h"
+#include "base/https_listener.h"
 
 #include "base/clock.h"
 #include "base/listen.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
-#include <limits.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <poll.h>
@@ -26,7 +26,7 @@
 #define PRIORITIES "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct connection {
-	int fd; // libmicrohttpd's
+	int fd; // a copy of libmicrohttpd's, which closes its own when it likes
 	int64_t cut_at_mono_ms;
 	struct connection *next, **slot;
 };
@@ -36,41 +36,42 @@ struct certificate {
 	struct secret key_pem;
 };
 
-// The daemon is run by our thread alone, so that its callbacks and the list of connections need no lock.
-struct http_listener {
+struct https_listener {
 	struct MHD_Daemon *daemon;
-	http_listener_refuse refuse;
-	http_listener_serve serve;
+	https_listener_refuse refuse;
+	https_listener_serve serve;
 	void *arg;
 	size_t body_max_bytes;
 	int64_t limit_ms;
 	int port;
-	int stop_fd; // eventfd
-	pthread_t thread;
-	struct connection *connections;
+	int wake_fd; // eventfd of the watchman
+	pthread_t watchman;
+	bool has_watchman;
 
 	pthread_mutex_t lock; // guards what follows
 	pthread_cond_t served;
+	bool is_stopping;
 	size_t serving; // handlers that are running
+	struct connection *connections;
 	struct certificate certificate;
 };
 
 // One request, from its head to the end of its answer. While its handler runs, the connection is suspended and only the handler's
 // thread touches it.
 struct exchange {
-	struct http_listener *listener;
+	struct https_listener *listener;
 	struct MHD_Connection *connection;
 	char *method, *path;
 	struct secret authorization;
-	struct http_listener_request request;
+	struct https_listener_request request;
 	struct buf body;
-	struct http_listener_answer answer;
+	struct https_listener_answer answer;
 	bool is_answered;
 };
 
 // libmicrohttpd hands nothing of ours to the callback that gives the certificate, but calls it on the thread that runs the
 // daemon.
-static _Thread_local struct http_listener *running;
+static _Thread_local struct https_listener *running;
 
 static void certificate_fini(struct certificate *certificate)
 {
@@ -142,8 +143,8 @@ static int check_pair(const char *cert_pem, const struct secret *key_pem, struct
 	return rc < 0 ? error_set(err, ERROR_INVALID, "certificate of the listener: %s", gnutls_strerror(rc)) : 0;
 }
 
-int http_listener_set_certificate(
-	struct http_listener *listener, const char *cert_pem, const struct secret *key_pem, struct error *err)
+int https_listener_set_certificate(
+	struct https_listener *listener, const char *cert_pem, const struct secret *key_pem, struct error *err)
 {
 	struct certificate made = {0};
 	if (check_pair(cert_pem, key_pem, err) < 0 || secret_set(&made.key_pem, secret_reveal(key_pem), err) < 0)
@@ -167,48 +168,75 @@ static struct connection *connection_of(struct MHD_Connection *made)
 	return info == NULL ? NULL : info->socket_context;
 }
 
-static void set_limit(struct MHD_Connection *made, int64_t cut_at_mono_ms)
+// cut_at_mono_ms INT64_MAX: no limit.
+static void set_limit(struct https_listener *listener, struct MHD_Connection *made, int64_t cut_at_mono_ms)
 {
 	struct connection *connection = connection_of(made);
-	if (connection != NULL)
-		connection->cut_at_mono_ms = cut_at_mono_ms;
+	if (connection == NULL)
+		return;
+	(void)pthread_mutex_lock(&listener->lock);
+	connection->cut_at_mono_ms = cut_at_mono_ms;
+	(void)pthread_mutex_unlock(&listener->lock);
+	(void)eventfd_write(listener->wake_fd, 1);
 }
 
-static void noticed_connection(void *arg, struct MHD_Connection *made, void **context, enum MHD_ConnectionNotificationCode code)
+static void forget_connection(struct https_listener *listener, struct connection *connection)
 {
-	struct http_listener *listener = arg;
-	struct connection *connection = *context;
+	(void)pthread_mutex_lock(&listener->lock);
+	*connection->slot = connection->next;
+	if (connection->next != NULL)
+		connection->next->slot = connection->slot;
+	(void)pthread_mutex_unlock(&listener->lock);
+	(void)close(connection->fd);
+	free(connection);
+}
 
-	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
-		if (connection == NULL)
-			return;
-		*connection->slot = connection->next;
-		if (connection->next != NULL)
-			connection->next->slot = connection->slot;
+static struct connection *watch_connection(struct https_listener *listener, int fd)
+{
+	struct connection *connection = malloc(sizeof(*connection));
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (connection == NULL || copy < 0) {
+		// Nobody could cut it off later.
+		(void)shutdown(fd, SHUT_RDWR);
+		if (copy >= 0)
+			(void)close(copy);
 		free(connection);
-		*context = NULL;
-		return;
+		return NULL;
 	}
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(made, MHD_CONNECTION_INFO_CONNECTION_FD);
-	connection = malloc(sizeof(*connection));
-	if (info == NULL || connection == NULL) {
-		free(connection);
-		return;
-	}
-	*connection = (struct connection){.fd = info->connect_fd,
+	(void)pthread_mutex_lock(&listener->lock);
+	*connection = (struct connection){.fd = copy,
 		.cut_at_mono_ms = clock_mono_ms() + listener->limit_ms,
 		.next = listener->connections,
 		.slot = &listener->connections};
 	if (connection->next != NULL)
 		connection->next->slot = &connection->next;
 	listener->connections = connection;
-	*context = connection;
+	(void)pthread_mutex_unlock(&listener->lock);
+	(void)eventfd_write(listener->wake_fd, 1);
+	return connection;
 }
 
-// libmicrohttpd's own time-out starts again with every byte. It sees the end of a socket that we shut and closes it.
-static int64_t cut_slow_connections(struct http_listener *listener, int64_t now_mono_ms)
+static void noticed_connection(void *arg, struct MHD_Connection *made, void **context, enum MHD_ConnectionNotificationCode code)
 {
+	running = arg;
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		if (*context != NULL)
+			forget_connection(running, *context);
+		*context = NULL;
+		return;
+	}
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(made, MHD_CONNECTION_INFO_CONNECTION_FD);
+	*context = info == NULL ? NULL : watch_connection(running, info->connect_fd);
+}
+
+// libmicrohttpd's own time-out starts again with every byte. It sees the end of a socket that we shut and closes it. Returns how
+// long to sleep, -1 for as long as nothing comes.
+static int cut_slow_connections(struct https_listener *listener)
+{
+	int64_t now_mono_ms = clock_mono_ms();
 	int64_t next_mono_ms = INT64_MAX;
+	(void)pthread_mutex_lock(&listener->lock);
+	bool is_stopping = listener->is_stopping;
 	for (struct connection *c = listener->connections; c != NULL; c = c->next) {
 		if (c->cut_at_mono_ms <= now_mono_ms) {
 			(void)shutdown(c->fd, SHUT_RDWR);
@@ -217,7 +245,22 @@ static int64_t cut_slow_connections(struct http_listener *listener, int64_t now_
 		if (c->cut_at_mono_ms < next_mono_ms)
 			next_mono_ms = c->cut_at_mono_ms;
 	}
-	return next_mono_ms;
+	(void)pthread_mutex_unlock(&listener->lock);
+	if (is_stopping)
+		return 0;
+	return next_mono_ms - now_mono_ms < INT32_MAX ? (int)(next_mono_ms - now_mono_ms) : -1;
+}
+
+static void *keep_watch(void *arg)
+{
+	struct https_listener *listener = arg;
+	for (int wait_ms; (wait_ms = cut_slow_connections(listener)) != 0;) {
+		struct pollfd woken = {.fd = listener->wake_fd, .events = POLLIN};
+		eventfd_t ignored;
+		if (poll(&woken, 1, wait_ms) > 0)
+			(void)eventfd_read(listener->wake_fd, &ignored);
+	}
+	return NULL;
 }
 
 static void exchange_free(struct exchange *exchange)
@@ -234,22 +277,22 @@ DEFINE_AUTO(struct exchange, exchange, exchange_free)
 
 static void finished_request(void *arg, struct MHD_Connection *made, void **request, enum MHD_RequestTerminationCode code)
 {
-	struct http_listener *listener = arg;
+	struct https_listener *listener = arg;
 	(void)code;
 	if (*request != NULL)
 		exchange_free(*request);
 	*request = NULL;
-	set_limit(made, clock_mono_ms() + listener->limit_ms);
+	set_limit(listener, made, clock_mono_ms() + listener->limit_ms);
 }
 
-static void describe_peer(struct MHD_Connection *from, char out[HTTP_LISTENER_PEER_SIZE])
+static void describe_peer(struct MHD_Connection *from, char out[HTTPS_LISTENER_PEER_SIZE])
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(from, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
 	const struct sockaddr *address = info == NULL ? NULL : info->client_addr;
 	socklen_t len =
 		address != NULL && address->sa_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-	if (address == NULL || getnameinfo(address, len, out, HTTP_LISTENER_PEER_SIZE, NULL, 0, NI_NUMERICHOST) != 0)
-		(void)snprintf(out, HTTP_LISTENER_PEER_SIZE, "unknown");
+	if (address == NULL || getnameinfo(address, len, out, HTTPS_LISTENER_PEER_SIZE, NULL, 0, NI_NUMERICHOST) != 0)
+		(void)snprintf(out, HTTPS_LISTENER_PEER_SIZE, "unknown");
 }
 
 static const char *header_of(struct MHD_Connection *from, const char *name)
@@ -267,7 +310,7 @@ static int64_t length_of(struct MHD_Connection *from)
 }
 
 static struct exchange *exchange_new(
-	struct http_listener *listener, struct MHD_Connection *from, const char *method, const char *path)
+	struct https_listener *listener, struct MHD_Connection *from, const char *method, const char *path)
 {
 	struct error ignored;
 	AUTO(exchange) struct exchange *exchange = calloc(1, sizeof(*exchange));
@@ -283,7 +326,7 @@ static struct exchange *exchange_new(
 	if (exchange->method == NULL || exchange->path == NULL ||
 		secret_set(&exchange->authorization, header_of(from, MHD_HTTP_HEADER_AUTHORIZATION), &ignored) < 0)
 		return NULL;
-	exchange->request = (struct http_listener_request){.method = exchange->method,
+	exchange->request = (struct https_listener_request){.method = exchange->method,
 		.path = exchange->path,
 		.authorization = secret_reveal(&exchange->authorization),
 		.content_length = length_of(from),
@@ -292,7 +335,7 @@ static struct exchange *exchange_new(
 	return TAKE_PTR(exchange);
 }
 
-static bool add_headers(struct MHD_Response *response, const struct http_listener_answer *answer)
+static bool add_headers(struct MHD_Response *response, const struct https_listener_answer *answer)
 {
 	bool good = MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") == MHD_YES;
 	if (answer->content_type != NULL)
@@ -321,56 +364,64 @@ static enum MHD_Result send_answer(struct exchange *exchange)
 	return rc;
 }
 
-static void *serve_exchange(void *arg)
+static bool begin_serving(struct https_listener *listener)
 {
-	struct exchange *exchange = arg;
-	struct http_listener *listener = exchange->listener;
-	listener->serve(listener->arg, &exchange->request, &exchange->answer);
-	exchange->is_answered = true;
-	MHD_resume_connection(exchange->connection); // from here on the exchange is the listener's thread's again
+	(void)pthread_mutex_lock(&listener->lock);
+	bool may = !listener->is_stopping;
+	listener->serving += may ? 1 : 0;
+	(void)pthread_mutex_unlock(&listener->lock);
+	return may;
+}
 
+static void end_serving(struct https_listener *listener)
+{
 	(void)pthread_mutex_lock(&listener->lock);
 	listener->serving--;
 	(void)pthread_cond_broadcast(&listener->served);
 	(void)pthread_mutex_unlock(&listener->lock);
+}
+
+static void *serve_exchange(void *arg)
+{
+	struct exchange *exchange = arg;
+	struct https_listener *listener = exchange->listener;
+	listener->serve(listener->arg, &exchange->request, &exchange->answer);
+	exchange->is_answered = true;
+	MHD_resume_connection(exchange->connection); // from here on the exchange is the daemon's thread's again
+	end_serving(listener);
 	return NULL;
 }
 
-static int start_serving(struct exchange *exchange)
+static int start_thread(struct exchange *exchange)
 {
-	struct http_listener *listener = exchange->listener;
 	pthread_attr_t attributes;
 	pthread_t thread;
 	if (pthread_attr_init(&attributes) != 0)
 		return -1;
 	(void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
 	(void)pthread_attr_setstacksize(&attributes, SERVE_STACK_BYTES);
-	(void)pthread_mutex_lock(&listener->lock);
-	listener->serving++;
-	(void)pthread_mutex_unlock(&listener->lock);
 	int rc = pthread_create(&thread, &attributes, serve_exchange, exchange);
 	(void)pthread_attr_destroy(&attributes);
-	if (rc == 0)
-		return 0;
-	(void)pthread_mutex_lock(&listener->lock);
-	listener->serving--;
-	(void)pthread_mutex_unlock(&listener->lock);
-	return -1;
+	return rc == 0 ? 0 : -1;
 }
 
 // The time that the handler takes is not the client's.
 static enum MHD_Result hand_over(struct exchange *exchange)
 {
+	struct https_listener *listener = exchange->listener;
 	struct MHD_Connection *connection = exchange->connection;
+	if (!begin_serving(listener))
+		return MHD_NO;
 	exchange->request.body = buf_str(&exchange->body);
 	exchange->request.body_len = exchange->body.len;
-	set_limit(connection, INT64_MAX);
+	set_limit(listener, connection, INT64_MAX);
 	MHD_suspend_connection(connection);
-	if (start_serving(exchange) == 0)
+	if (start_thread(exchange) == 0)
 		return MHD_YES;
 	exchange->answer.status = MHD_HTTP_SERVICE_UNAVAILABLE;
 	exchange->is_answered = true;
 	MHD_resume_connection(connection);
+	end_serving(listener);
 	return MHD_YES;
 }
 
@@ -378,7 +429,7 @@ static enum MHD_Result hand_over(struct exchange *exchange)
 static enum MHD_Result answer(void *arg, struct MHD_Connection *from, const char *path, const char *method, const char *version,
 	const char *body, size_t *body_len, void **context)
 {
-	struct http_listener *listener = arg;
+	struct https_listener *listener = arg;
 	struct exchange *exchange = *context;
 	struct error ignored;
 	(void)version;
@@ -398,7 +449,7 @@ static enum MHD_Result answer(void *arg, struct MHD_Connection *from, const char
 	}
 	if (!exchange->is_answered)
 		return hand_over(exchange);
-	set_limit(from, clock_mono_ms() + listener->limit_ms);
+	set_limit(listener, from, clock_mono_ms() + listener->limit_ms);
 	return send_answer(exchange);
 }
 
@@ -410,76 +461,48 @@ static size_t keep_escapes(void *arg, struct MHD_Connection *connection, char *t
 	return strlen(text);
 }
 
-static int poll_timeout_ms(struct http_listener *listener, int64_t now_mono_ms, int64_t next_mono_ms)
+static void stop_handlers(struct https_listener *listener)
 {
-	unsigned long long wanted_ms;
-	int64_t wait_ms = next_mono_ms == INT64_MAX ? INT32_MAX : next_mono_ms - now_mono_ms;
-	if (MHD_get_timeout(listener->daemon, &wanted_ms) == MHD_YES && wanted_ms < (unsigned long long)wait_ms)
-		wait_ms = (int64_t)wanted_ms;
-	return wait_ms >= INT32_MAX ? -1 : (int)wait_ms;
+	(void)pthread_mutex_lock(&listener->lock);
+	listener->is_stopping = true;
+	while (listener->serving > 0)
+		(void)pthread_cond_wait(&listener->served, &listener->lock);
+	(void)pthread_mutex_unlock(&listener->lock);
 }
 
-static void *run(void *arg)
+// libmicrohttpd must not be stopped while a connection is suspended: the handlers first.
+static void release(struct https_listener *listener)
 {
-	struct http_listener *listener = arg;
-	const union MHD_DaemonInfo *info = MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-	struct pollfd waits[] = {{.fd = info->epoll_fd, .events = POLLIN}, {.fd = listener->stop_fd, .events = POLLIN}};
-
-	running = listener;
-	while (waits[1].revents == 0) {
-		(void)MHD_run(listener->daemon);
-		int64_t now_mono_ms = clock_mono_ms();
-		int64_t next_mono_ms = cut_slow_connections(listener, now_mono_ms);
-		(void)poll(waits, 2, poll_timeout_ms(listener, now_mono_ms, next_mono_ms));
-	}
-	return NULL;
-}
-
-// Signals are the main thread's business; the handlers' threads inherit that.
-static int start_thread(struct http_listener *listener, struct error *err)
-{
-	sigset_t all, before;
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	int rc = pthread_create(&listener->thread, NULL, run, listener);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (rc != 0)
-		return error_set_errno(err, rc, "start the thread of a listener");
-	(void)pthread_setname_np(listener->thread, "listener");
-	return 0;
-}
-
-static void release(struct http_listener *listener)
-{
+	stop_handlers(listener);
 	if (listener->daemon != NULL)
 		MHD_stop_daemon(listener->daemon);
-	if (listener->stop_fd >= 0)
-		(void)close(listener->stop_fd);
+	if (listener->has_watchman) {
+		(void)eventfd_write(listener->wake_fd, 1);
+		(void)pthread_join(listener->watchman, NULL);
+	}
+	if (listener->wake_fd >= 0)
+		(void)close(listener->wake_fd);
 	certificate_fini(&listener->certificate);
 	(void)pthread_cond_destroy(&listener->served);
 	(void)pthread_mutex_destroy(&listener->lock);
 	free(listener);
 }
 
-DEFINE_AUTO(struct http_listener, release, release)
+DEFINE_AUTO(struct https_listener, release, release)
 
-static int start_daemon(struct http_listener *listener, const struct http_listener_options *options, struct error *err)
+// poll, not epoll: in 0.9.75 a connection in its TLS handshake keeps an epoll daemon spinning (seen: one second of CPU for one
+// second of a client that says nothing), and a daemon of an outer loop is not woken by MHD_resume_connection().
+static int start_daemon(struct https_listener *listener, const struct https_listener_options *options, struct error *err)
 {
-	bool is_tls = options->cert_pem != NULL;
 	AUTO_CLOSE int fd = -1;
-	const struct MHD_OptionItem tls_options[] = {
-		{MHD_OPTION_HTTPS_CERT_CALLBACK2, (intptr_t)give_certificate, NULL},
-		{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)PRIORITIES},
-		{MHD_OPTION_END, 0, NULL},
-	};
 	if (listen_open(options->address, &fd, &listener->port, err) < 0)
 		return -1;
-	listener->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | (is_tls ? MHD_USE_TLS : 0), 0, NULL, NULL,
-		answer, listener, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, options->connections_max,
+	listener->daemon = MHD_start_daemon(MHD_USE_POLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TLS, 0, NULL, NULL,
+		answer, listener, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_HTTPS_CERT_CALLBACK2, give_certificate,
+		MHD_OPTION_HTTPS_PRIORITIES, PRIORITIES, MHD_OPTION_CONNECTION_LIMIT, options->connections_max,
 		MHD_OPTION_PER_IP_CONNECTION_LIMIT, options->connections_per_ip_max, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 		CONNECTION_BYTES_MAX, MHD_OPTION_NOTIFY_CONNECTION, noticed_connection, listener, MHD_OPTION_NOTIFY_COMPLETED,
-		finished_request, listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_ARRAY,
-		is_tls ? tls_options : tls_options + 2, MHD_OPTION_END);
+		finished_request, listener, MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_END);
 	// From here on the socket is libmicrohttpd's. Whether it closed it when it could not start is not said anywhere, so it is
 	// left alone.
 	(void)take_fd(&fd);
@@ -488,9 +511,22 @@ static int start_daemon(struct http_listener *listener, const struct http_listen
 	return 0;
 }
 
-int http_listener_start(const struct http_listener_options *options, struct http_listener **out, struct error *err)
+// Signals are the main thread's business; the daemon's and the handlers' threads inherit that.
+static int start_threads(struct https_listener *listener, const struct https_listener_options *options, struct error *err)
 {
-	AUTO(release) struct http_listener *listener = calloc(1, sizeof(*listener));
+	sigset_t all, before;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	int made = pthread_create(&listener->watchman, NULL, keep_watch, listener);
+	listener->has_watchman = made == 0;
+	int rc = made == 0 ? start_daemon(listener, options, err) : error_set_errno(err, made, "start a thread of the listener");
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}
+
+int https_listener_start(const struct https_listener_options *options, struct https_listener **out, struct error *err)
+{
+	AUTO(release) struct https_listener *listener = calloc(1, sizeof(*listener));
 	if (listener == NULL)
 		return error_no_memory(err, "listener");
 	listener->refuse = options->refuse;
@@ -500,32 +536,24 @@ int http_listener_start(const struct http_listener_options *options, struct http
 	listener->limit_ms = options->request_limit_ms;
 	(void)pthread_mutex_init(&listener->lock, NULL);
 	(void)pthread_cond_init(&listener->served, NULL);
-	listener->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (listener->stop_fd < 0)
+	listener->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (listener->wake_fd < 0)
 		return error_set_errno(err, errno, "make an eventfd");
-	if (options->cert_pem != NULL && http_listener_set_certificate(listener, options->cert_pem, options->key_pem, err) < 0)
+	if (https_listener_set_certificate(listener, options->cert_pem, options->key_pem, err) < 0)
 		return -1;
-	if (start_daemon(listener, options, err) < 0 || start_thread(listener, err) < 0)
+	if (start_threads(listener, options, err) < 0)
 		return -1;
 	*out = TAKE_PTR(listener);
 	return 0;
 }
 
-int http_listener_port(const struct http_listener *listener)
+int https_listener_port(const struct https_listener *listener)
 {
 	return listener->port;
 }
 
-// The handlers first: libmicrohttpd must not be stopped while a connection is suspended, and none is started without our thread.
-void http_listener_stop(struct http_listener *listener)
+void https_listener_stop(struct https_listener *listener)
 {
-	if (listener == NULL)
-		return;
-	(void)eventfd_write(listener->stop_fd, 1);
-	(void)pthread_join(listener->thread, NULL);
-	(void)pthread_mutex_lock(&listener->lock);
-	while (listener->serving > 0)
-		(void)pthread_cond_wait(&listener->served, &listener->lock);
-	(void)pthread_mutex_unlock(&listener->lock);
-	release(listener);
+	if (listener != NULL)
+		release(listener);
 }

@@ -1,10 +1,10 @@
-// An HTTP/1.1 listener, with TLS or without: libmicrohttpd on one thread of its own, with limits on connections, sizes and time.
+// An HTTPS/1.1 listener: libmicrohttpd on one thread of its own, with limits on connections, sizes and time.
 //
 // Each request that is not refused from its head is served on a thread of its own, so that a handler may block; no more of them
-// run than there are connections. With TLS the certificate can be exchanged at any time: handshakes from then on get the new one,
+// run than there are connections. The certificate can be exchanged at any time: handshakes from then on get the new one,
 // connections stay. Bodies, the Authorization header and answers are wiped when they are released.
-#ifndef BASE_HTTP_LISTENER_H
-#define BASE_HTTP_LISTENER_H
+#ifndef BASE_HTTPS_LISTENER_H
+#define BASE_HTTPS_LISTENER_H
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -14,21 +14,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HTTP_LISTENER_PEER_SIZE 64
+#define HTTPS_LISTENER_PEER_SIZE 64
 
 // All borrowed, for the time of the call.
-struct http_listener_request {
+struct https_listener_request {
 	const char *method;
 	const char *path;          // as it came, nothing decoded; without the query
 	const char *authorization; // "" when absent
 	int64_t content_length;    // -1 when absent, or when the body comes in chunks
 	const char *body;          // NUL-terminated; "" while only the head is there
 	size_t body_len;
-	char peer[HTTP_LISTENER_PEER_SIZE]; // address, without the port
+	char peer[HTTPS_LISTENER_PEER_SIZE]; // address, without the port
 };
 
 // Preset to an empty 500. The handler fills; the listener releases the body.
-struct http_listener_answer {
+struct https_listener_answer {
 	int status;
 	const char *content_type;  // of static life; NULL: none
 	const char *headers[2][2]; // more headers: name, value, of static life; NULL: none
@@ -38,12 +38,14 @@ struct http_listener_answer {
 
 // On the listener's thread, when the head has come: true when *answer is filled already; then the body is not read and the
 // connection ends. Must not block.
-typedef bool (*http_listener_refuse)(void *arg, const struct http_listener_request *request, struct http_listener_answer *answer);
+typedef bool (*https_listener_refuse)(
+	void *arg, const struct https_listener_request *request, struct https_listener_answer *answer);
 
 // On a thread of the request's own. May block.
-typedef void (*http_listener_serve)(void *arg, const struct http_listener_request *request, struct http_listener_answer *answer);
+typedef void (*https_listener_serve)(
+	void *arg, const struct https_listener_request *request, struct https_listener_answer *answer);
 
-struct http_listener_options {
+struct https_listener_options {
 	const char *address;          // in the forms of base/listen.h; port 0 takes a free one
 	const char *cert_pem;         // chain, NULL for no TLS
 	const struct secret *key_pem; // its key
@@ -51,8 +53,8 @@ struct http_listener_options {
 	unsigned int connections_per_ip_max;
 	size_t body_max_bytes;    // a connection with more is closed
 	int64_t request_limit_ms; // see below
-	http_listener_refuse refuse;
-	http_listener_serve serve;
+	https_listener_refuse refuse;
+	https_listener_serve serve;
 	void *arg; // outlives the listener
 };
 
@@ -60,18 +62,18 @@ struct http_listener_options {
 // when its handler is done, to the end of the answer. An idle or slow client is cut off after that, so that clients that send or
 // read a byte now and then cannot hold all the connections.
 
-struct http_listener;
+struct https_listener;
 
 // ERROR_INVALID for a certificate that cannot be read or is another key's, else what listen_open() says.
-MUST_CHECK int http_listener_start(const struct http_listener_options *options, struct http_listener **out, struct error *err);
-int http_listener_port(const struct http_listener *listener);
+MUST_CHECK int https_listener_start(const struct https_listener_options *options, struct https_listener **out, struct error *err);
+int https_listener_port(const struct https_listener *listener);
 
-// Only for a listener with TLS. Any thread. On failure the old certificate goes on.
-MUST_CHECK int http_listener_set_certificate(
-	struct http_listener *listener, const char *cert_pem, const struct secret *key_pem, struct error *err);
+// Any thread. On failure the old certificate goes on.
+MUST_CHECK int https_listener_set_certificate(
+	struct https_listener *listener, const char *cert_pem, const struct secret *key_pem, struct error *err);
 
 // Waits for the handlers that are running; whoever stops it makes them end. Connections are then closed, whatever they are doing.
-void http_listener_stop(struct http_listener *listener);
-DEFINE_AUTO(struct http_listener, http_listener, http_listener_stop)
+void https_listener_stop(struct https_listener *listener);
+DEFINE_AUTO(struct https_listener, https_listener, https_listener_stop)
 
 #endif

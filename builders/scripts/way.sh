@@ -1,0 +1,19 @@
+# shellcheck shell=sh
+# The way to S3. With PGRO_PORT_FILE it leads through the proxy in this pod, and nowhere else: the file appears in one step and
+# holds HOST:PORT. With PGRO_DONE_FILE the proxy ends when that file is there, which it is whatever came of the restore.
+end_with_proxy() {
+	unexpected_end
+	touch "$PGRO_DONE_FILE" || :
+}
+[ -z "${PGRO_DONE_FILE:-}" ] || trap end_with_proxy EXIT
+
+await_proxy() {
+	awaited_since=$(date +%s)
+	until [ -s "$PGRO_PORT_FILE" ]; do
+		[ $(($(date +%s) - awaited_since)) -lt 60 ] || fail 1 proxy \
+			"the credential proxy of this pod did not start within 60 s, nothing was restored: the cluster is to blame, not the backup"
+		sleep 0.2 2>/dev/null || sleep 1
+	done
+	S3_ENDPOINT=http://$(cat "$PGRO_PORT_FILE")
+}
+[ -z "${PGRO_PORT_FILE:-}" ] || await_proxy

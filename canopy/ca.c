@@ -1,0 +1,220 @@
+#include "canopy/ca.h"
+
+#include "base/encode.h"
+#include <stdio.h>
+#include <string.h>
+
+#define COMMON_NAME "understory CA"
+
+void ca_state_fini(struct ca_state *state)
+{
+	free(state->bundle_pem);
+	secret_fini(&state->key);
+	cert_pair_fini(&state->leaf);
+	*state = (struct ca_state){0};
+}
+
+static int add_name(struct ca_names *names, size_t *count, int len, struct error *err)
+{
+	if (len >= CA_NAME_SIZE)
+		return error_set(err, ERROR_INVALID, "name of the broker \"%s...\" is too long", names->texts[*count]);
+	names->list[*count] = names->texts[*count];
+	names->list[++*count] = NULL;
+	return 0;
+}
+
+int ca_service_names(
+	struct ca_names *out, const char *service, const char *namespace, const char *const *extra, struct error *err)
+{
+	size_t n = 0;
+	if (add_name(out, &n, snprintf(out->texts[n], CA_NAME_SIZE, "%s", service), err) < 0 ||
+		add_name(out, &n, snprintf(out->texts[n], CA_NAME_SIZE, "%s.%s.svc", service, namespace), err) < 0 ||
+		add_name(out, &n, snprintf(out->texts[n], CA_NAME_SIZE, "%s.%s.svc.cluster.local", service, namespace), err) < 0)
+		return -1;
+	for (size_t i = 0; extra != NULL && extra[i] != NULL; i++) {
+		if (i == CA_EXTRA_MAX)
+			return error_set(err, ERROR_INVALID, "more than %d extra names of the broker", CA_EXTRA_MAX);
+		if (add_name(out, &n, snprintf(out->texts[n], CA_NAME_SIZE, "%s", extra[i]), err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+// *out is NULL when the key is absent.
+static int read_value(const json_t *data, const char *key, struct secret *out, struct error *err)
+{
+	const char *text = json_find_str(data, key);
+	char *value = NULL;
+	size_t len = 0;
+	if (text == NULL)
+		return 0;
+	if (encode_unbase64(text, &value, &len, err) < 0)
+		return error_set(err, ERROR_INVALID, "\"%s\" is no base64", key);
+	*out = (struct secret){.bytes = value, .len = len};
+	return 0;
+}
+
+static int read_leaf(const json_t *data, struct ca_state *state, struct error *err)
+{
+	AUTO(secret) struct secret cert = {0};
+	AUTO(secret) struct secret key = {0};
+	struct error ignored;
+	if (read_value(data, "tls.crt", &cert, &ignored) < 0 || read_value(data, "tls.key", &key, &ignored) < 0 ||
+		!cert_matches_key(secret_reveal(&cert), &key))
+		return 0;
+	state->leaf.cert_pem = strdup(secret_reveal(&cert));
+	if (state->leaf.cert_pem == NULL)
+		return error_no_memory(err, "serving certificate");
+	state->leaf.key_pem = key;
+	key = (struct secret){0};
+	return 0;
+}
+
+int ca_decode(const json_t *data, struct ca_state *out, struct error *err)
+{
+	AUTO(ca_state) struct ca_state state = {0};
+	AUTO(secret) struct secret bundle = {0};
+	if (read_value(data, "ca.crt", &bundle, err) < 0 || read_value(data, "ca.key", &state.key, err) < 0)
+		return error_wrap(err, "CA of the operator");
+	if (bundle.bytes != NULL || state.key.bytes != NULL) {
+		if (!cert_matches_key(secret_reveal(&bundle), &state.key))
+			return error_set(err, ERROR_INVALID,
+				"CA of the operator: ca.crt and ca.key cannot be read or do not belong together; hint: delete "
+				"the "
+				"Secret to have a new CA made, which restores in flight will not trust");
+		state.bundle_pem = strdup(secret_reveal(&bundle));
+		if (state.bundle_pem == NULL)
+			return error_no_memory(err, "CA of the operator");
+		if (read_leaf(data, &state, err) < 0)
+			return -1;
+	}
+	ca_state_fini(out);
+	*out = state;
+	state = (struct ca_state){0};
+	return 0;
+}
+
+static int add_value(json_t *data, const char *key, const char *text, struct error *err)
+{
+	size_t len = strlen(text);
+	size_t room = ENCODE_BASE64_SIZE(len);
+	char *encoded = malloc(room);
+	if (encoded == NULL)
+		return error_no_memory(err, key);
+	encode_base64(text, len, encoded);
+	int rc = json_object_set_new(data, key, json_string(encoded));
+	secret_wipe(encoded, room);
+	free(encoded);
+	return rc < 0 ? error_no_memory(err, key) : 0;
+}
+
+int ca_encode(const struct ca_state *state, json_t **out, struct error *err)
+{
+	AUTO(json) json_t *data = json_object();
+	if (data == NULL)
+		return error_no_memory(err, "CA of the operator");
+	if (add_value(data, "ca.crt", state->bundle_pem == NULL ? "" : state->bundle_pem, err) < 0 ||
+		add_value(data, "ca.key", secret_reveal(&state->key), err) < 0 ||
+		add_value(data, "tls.crt", state->leaf.cert_pem == NULL ? "" : state->leaf.cert_pem, err) < 0 ||
+		add_value(data, "tls.key", secret_reveal(&state->leaf.key_pem), err) < 0)
+		return -1;
+	*out = TAKE_PTR(data);
+	return 0;
+}
+
+static int64_t due_ms(const struct cert_validity *validity)
+{
+	return validity->from_ms + (validity->until_ms - validity->from_ms) / 3 * 2;
+}
+
+static bool leaf_is_due(const struct ca_state *state, const char *const *names, int64_t now_ms)
+{
+	struct error ignored;
+	struct cert_validity validity;
+	return state->leaf.cert_pem == NULL || cert_validity(state->leaf.cert_pem, &validity, &ignored) < 0 ||
+	       now_ms >= due_ms(&validity) || !cert_has_names(state->leaf.cert_pem, names) ||
+	       !cert_is_signed_by(state->leaf.cert_pem, state->bundle_pem);
+}
+
+// The CA as something to issue with: borrowed, so never released.
+static struct cert_pair issuer_of(const struct ca_state *state)
+{
+	return (struct cert_pair){.cert_pem = state->bundle_pem, .key_pem = state->key};
+}
+
+static int issue_leaf(
+	const struct ca_state *by, const char *const *names, int64_t now_ms, struct cert_pair *out, struct error *err)
+{
+	const struct cert_pair issuer = issuer_of(by);
+	return cert_issue(&issuer, names, now_ms, CA_LEAF_LIFE_MS, out, err);
+}
+
+static int make_ca(const char *old_bundle_pem, int64_t now_ms, struct ca_state *out, struct error *err)
+{
+	AUTO(cert_pair) struct cert_pair made = {0};
+	if (cert_make_ca(COMMON_NAME, now_ms, CA_LIFE_MS, &made, err) < 0 ||
+		cert_bundle(made.cert_pem, old_bundle_pem, now_ms, &out->bundle_pem, err) < 0)
+		return -1;
+	out->key = made.key_pem;
+	made.key_pem = (struct secret){0};
+	return 0;
+}
+
+// The CA of the new state: the old one, or a new one in front of it.
+static int next_ca(const struct ca_state *old, const char *const *names, int64_t now_ms, struct ca_state *out, struct error *err)
+{
+	struct cert_validity validity = {0};
+	if (old->bundle_pem == NULL)
+		return make_ca(NULL, now_ms, out, err);
+	if (cert_validity(old->bundle_pem, &validity, err) < 0)
+		return -1;
+	if (now_ms >= validity.until_ms)
+		return make_ca(NULL, now_ms, out, err);
+	if (now_ms < due_ms(&validity)) {
+		if (secret_set(&out->key, secret_reveal(&old->key), err) < 0)
+			return -1;
+		return cert_bundle(old->bundle_pem, old->bundle_pem, now_ms, &out->bundle_pem, err);
+	}
+	// Clients that hold the old bundle alone must still be served: the old key signs once more before it goes.
+	return issue_leaf(old, names, now_ms, &out->leaf, err) < 0 ? -1 : make_ca(old->bundle_pem, now_ms, out, err);
+}
+
+// The serving certificate of the new state, unless the change of CA brought one.
+static int next_leaf(
+	const struct ca_state *old, const char *const *names, int64_t now_ms, struct ca_state *out, struct error *err)
+{
+	if (out->leaf.cert_pem != NULL)
+		return 0;
+	if (old->leaf.cert_pem != NULL) {
+		out->leaf.cert_pem = strdup(old->leaf.cert_pem);
+		if (out->leaf.cert_pem == NULL)
+			return error_no_memory(err, "serving certificate");
+		if (secret_set(&out->leaf.key_pem, secret_reveal(&old->leaf.key_pem), err) < 0)
+			return -1;
+	}
+	return leaf_is_due(out, names, now_ms) ? issue_leaf(out, names, now_ms, &out->leaf, err) : 0;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+int ca_renew_if_due(struct ca_state *state, const char *const *names, int64_t now_ms, bool *changed, struct error *err)
+{
+	AUTO(ca_state) struct ca_state next = {0};
+	if (next_ca(state, names, now_ms, &next, err) < 0 || next_leaf(state, names, now_ms, &next, err) < 0)
+		return error_wrap(err, "CA of the operator");
+	*changed = !same_text(state->bundle_pem, next.bundle_pem) || !same_text(state->leaf.cert_pem, next.leaf.cert_pem);
+	ca_state_fini(state);
+	*state = next;
+	next = (struct ca_state){0};
+	return 0;
+}
+
+int ca_issue(const struct ca_state *state, const char *const *names, int64_t now_ms, struct cert_pair *out, struct error *err)
+{
+	if (state->bundle_pem == NULL)
+		return error_set(err, ERROR_INTERNAL, "the operator has no CA yet");
+	return issue_leaf(state, names, now_ms, out, err);
+}
