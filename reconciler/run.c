@@ -200,6 +200,9 @@ static bool wait_to_lead(struct loop *loop)
 	if (manager_leads(op))
 		return true;
 	op->brake = (struct brake){0};
+	// No pass is under way, so nothing is left to be cancelled; the broker serves on.
+	if (!atomic_load(&op->stopping))
+		atomic_store(&op->cancelling, false);
 	pause_for(loop, op->settings->reconcile_interval_ms);
 	return false;
 }

@@ -10,7 +10,7 @@ struct buffer *buffers_take(struct buffers *buffers)
 		buffers->spare_count--;
 	} else {
 		size_t size = buffers->large_count < BUFFERS_LARGE_MAX ? BUFFERS_LARGE_BYTES : BUFFERS_SMALL_BYTES;
-		taken = malloc(sizeof(*taken) + size);
+		taken = aligned_alloc(BUFFERS_ALIGNMENT, sizeof(*taken) + size);
 		if (taken == NULL)
 			return NULL;
 		taken->size = size;

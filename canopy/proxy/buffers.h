@@ -13,11 +13,13 @@
 #define BUFFERS_LARGE_MAX 32
 #define BUFFERS_SPARE_MAX 8 // kept for the next transfer; more go back to the system
 
+#define BUFFERS_ALIGNMENT 4096 // the kernel copies to and from whole pages with less effort
+
 struct buffer {
 	size_t size;
 	size_t begin, end; // the bytes in it
 	struct buffer *next;
-	char data[];
+	_Alignas(BUFFERS_ALIGNMENT) char data[];
 };
 
 struct buffers {

@@ -1,22 +1,13 @@
 #include "canopy/proxy/chunked.h"
 
+#include "base/encode.h"
+
 #define DIGITS_MAX 15
 #define OVERHEAD_MAX ((size_t)64 << 10)
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 static enum chunked_state on_size(struct chunked *t, char c)
 {
-	int value = hex_value(c);
+	int value = encode_hex_value(c);
 	if (value >= 0 && t->digits < DIGITS_MAX) {
 		t->left = t->left * 16 + (uint64_t)value;
 		t->digits++;

@@ -14,6 +14,10 @@
 
 #define READ_BYTES ((size_t)16 << 10)
 
+// On loopback there is no latency to fill. The kernel would let each queue grow to 4 MiB: memory that the pod's limit counts, and
+// that has left the processor's cache when it is read again (measured: a fifth more CPU per GB).
+#define SEND_BUFFER_BYTES (208 << 10)
+
 static void read_heads(struct client *client);
 
 static void release(struct loop_source *source)
@@ -251,6 +255,7 @@ void client_new(struct core *core, int fd)
 {
 	struct error err = {0};
 	const int on = 1;
+	const int send_buffer = SEND_BUFFER_BYTES;
 	struct client *client = calloc(1, sizeof(*client));
 	struct transfer *transfer = client == NULL ? NULL : transfer_new(core, client);
 	if (transfer == NULL) {
@@ -259,6 +264,7 @@ void client_new(struct core *core, int fd)
 		return;
 	}
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof(send_buffer));
 	client->source.fd = fd;
 	client->source.on_event = on_event;
 	client->source.release = release;

@@ -11,8 +11,9 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-// EXIT_REFUSED equals EXIT_ACCESS_REFUSED of the restore's scripts (builders/exit_codes.h): another pod would be refused as well.
-enum exit_status { EXIT_STATUS_OK = 0, EXIT_STATUS_ERROR = 1, EXIT_STATUS_USAGE = 2, EXIT_STATUS_REFUSED = 13 };
+// An orderly end is 0 even when the broker refused keys: the engine has seen the refusal and ends with its own status, and one that came
+// through on its older keys must not be done again.
+enum exit_status { EXIT_STATUS_OK = 0, EXIT_STATUS_ERROR = 1, EXIT_STATUS_USAGE = 2 };
 
 static struct proxy *running; // for the signal handler, which proxy_stop() allows
 
@@ -39,8 +40,7 @@ static void help(FILE *to)
 		"Settings, from the environment:\n\n");
 	config_help(to);
 	fprintf(to,
-		"\nExit codes: 0 ended as asked; 1 an error; 2 bad arguments or settings; 13 ended as asked, but the broker had\n"
-		"refused credentials for good, so that another pod would be refused as well.\n");
+		"\nExit codes: 0 ended as asked; 1 an error; 2 bad arguments or settings.\n");
 }
 
 // Keys are in this process: no core file, and no other process may look into it.
@@ -83,7 +83,9 @@ static int serve(const struct config *config)
 		log_error("ended", LOG_ERR(&err));
 		return EXIT_STATUS_ERROR;
 	}
-	return proxy_was_refused(proxy) ? EXIT_STATUS_REFUSED : EXIT_STATUS_OK;
+	if (proxy_was_refused(proxy))
+		log_warn("the broker refused keys", LOG_NONE);
+	return EXIT_STATUS_OK;
 }
 
 static int tell_ready(void)

@@ -1,25 +1,15 @@
 #include "canopy/proxy/uri.h"
 
+#include "base/encode.h"
 #include <string.h>
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 int uri_decode(const char *text, size_t len, bool with_plus, struct buf *out, struct error *err)
 {
 	for (size_t i = 0; i < len; i++) {
 		char c = text[i];
 		if (c == '%') {
-			int high = len - i > 2 ? hex_value(text[i + 1]) : -1;
-			int low = len - i > 2 ? hex_value(text[i + 2]) : -1;
+			int high = len - i > 2 ? encode_hex_value(text[i + 1]) : -1;
+			int low = len - i > 2 ? encode_hex_value(text[i + 2]) : -1;
 			if (high < 0 || low < 0 || high + low == 0)
 				return error_set(err, ERROR_INVALID, "percent-encoding is broken");
 			c = (char)(high * 16 + low);
