@@ -8,10 +8,11 @@
 
 #include <stddef.h>
 
-#define BUFFERS_LARGE_BYTES ((size_t)128 << 10)
+// Measured over plain HTTP: 128 KiB takes the CPU per GB that nginx takes, 256 KiB a third less, 512 KiB no less.
+#define BUFFERS_LARGE_BYTES ((size_t)256 << 10)
 #define BUFFERS_SMALL_BYTES ((size_t)32 << 10) // still room for the head of a response
-#define BUFFERS_LARGE_MAX 32
-#define BUFFERS_SPARE_MAX 8 // kept for the next transfer; more go back to the system
+#define BUFFERS_LARGE_MAX 12
+#define BUFFERS_SPARE_MAX 4 // kept for the next transfer; more go back to the system
 
 #define BUFFERS_ALIGNMENT 4096 // the kernel copies to and from whole pages with less effort
 

@@ -11,8 +11,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-// An orderly end is 0 even when the broker refused keys: the engine has seen the refusal and ends with its own status, and one that came
-// through on its older keys must not be done again.
+// An orderly end is 0 even when the broker refused keys: the engine has seen the refusal and ends with its own status, and one
+// that came through on its older keys must not be done again.
 enum exit_status { EXIT_STATUS_OK = 0, EXIT_STATUS_ERROR = 1, EXIT_STATUS_USAGE = 2 };
 
 static struct proxy *running; // for the signal handler, which proxy_stop() allows
@@ -39,8 +39,7 @@ static void help(FILE *to)
 		"--ready, for a probe: exit 0 when the address in PGRO_PORT_FILE takes connections, else 1.\n\n"
 		"Settings, from the environment:\n\n");
 	config_help(to);
-	fprintf(to,
-		"\nExit codes: 0 ended as asked; 1 an error; 2 bad arguments or settings.\n");
+	fprintf(to, "\nExit codes: 0 ended as asked; 1 an error; 2 bad arguments or settings.\n");
 }
 
 // Keys are in this process: no core file, and no other process may look into it.

@@ -8,11 +8,11 @@
   understory understory-proxy, which also checks, signs and counts
 
 The client has 16 connections. Two loads: one object of 1 GiB, again and again (the figures of each row), and many objects of
-20 KiB to 5 MiB ("small"). Each proxy is one worker. CPU is that of the proxy's processes alone. All rounds are interleaved, and the median is
-given, since the processors are shared by client, proxy and upstream, and perhaps with others.
+20 KiB to 5 MiB ("small"). Each proxy is one worker. CPU is that of the proxy's process alone. Rounds are interleaved after a
+warm-up, and the median is given, since the processors are shared by client, proxy and upstream, and perhaps with others.
 
 usage: proxy.py BUILD_FOLDER OUTPUT.json
-environment: BENCH_BIG (GETs of 1 GiB a round, 16), BENCH_SMALL (objects a round, 4000; the full load is 10000), BENCH_ROUNDS (3)
+environment: BENCH_BIG (GETs of 1 GiB a round, 16), BENCH_SMALL (objects a round, 4000; the full load is 10000), BENCH_ROUNDS (2)
 """
 import json
 import os
@@ -31,7 +31,7 @@ import testbed
 
 BIG = int(os.environ.get("BENCH_BIG", 16))
 SMALL = int(os.environ.get("BENCH_SMALL", 4000))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", 3))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", 2))
 CONNECTIONS = 16
 SIZES = 200  # different sizes among the small objects
 KINDS = ("direct", "nginx", "haproxy", "understory")
@@ -146,6 +146,7 @@ class Bench:
         for i in range(SMALL):
             os.link(root / f"size{i % SIZES}", root / f"object{i}")
         (self.dir / "big.paths").write_text("/bucket/p/big\n" * BIG)
+        (self.dir / "warm.paths").write_text("".join(f"/bucket/p/size{i}\n" for i in range(SIZES)))
         (self.dir / "small.paths").write_text("".join(f"/bucket/p/object{i}\n" for i in range(SMALL)))
 
     def spawn(self, name, command):
@@ -208,6 +209,9 @@ def median_of(rounds, digits={"mb_s": 0, "cpu_s_per_gb": 3, "objects_s": 0}):
 
 def measure(bench):
     found = {}
+    for transport in ("http", "tls"):
+        for kind in KINDS:
+            bench.run(transport, kind, "warm")
     for _ in range(ROUNDS):
         for transport in ("http", "tls"):
             for kind in KINDS:
