@@ -4,7 +4,7 @@
 #   ./build.sh            build into build/
 #   ./build.sh test       every test, under sanitizers, with both compilers; ends with "N passed, N failed"
 #   ./build.sh demo       the main job end to end on real parts (--keep leaves it up)
-#   ./build.sh bench      the benchmarks (skeleton), also written to build/bench/
+#   ./build.sh bench      the benchmarks (skeleton, proxy), also written to build/bench/
 #   ./build.sh format     clang-format over all C files
 #   ./build.sh clean      remove build/
 set -euo pipefail
@@ -112,7 +112,8 @@ bench() {
 	clean_environment
 	build
 	local name=${1:-skeleton}
-	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: skeleton"; return 1; }
+	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: skeleton, proxy"; return 1; }
+	[ "$name" != proxy ] || need nginx-light haproxy
 	mkdir -p build/bench
 	"tests/bench/$name.sh"
 }
