@@ -6,6 +6,8 @@
 
 #define MS_PER_S 1000
 #define MS_PER_DAY INT64_C(86400000)
+#define FIRST_MS INT64_C(-62167219200000)            // 0000-01-01T00:00:00Z: RFC 3339 has years of four digits
+#define LAST_MS INT64_C(253402300799999)             // 9999-12-31T23:59:59.999Z
 #define DURATION_MAX_MS (INT64_C(3650) * MS_PER_DAY) // ten years: anything longer is a typing error
 
 static int64_t read_clock(clockid_t id)
@@ -30,8 +32,8 @@ struct civil {
 	int month, day;
 };
 
-// Days since 1970-01-01 to a date of the proleptic Gregorian calendar and back. March starts the year, so that the leap day is its
-// last: http://howardhinnant.github.io/date_algorithms.html
+// Days since 1970-01-01 to a date of the proleptic Gregorian calendar and back. March starts the year, so that the leap day is
+// its last: http://howardhinnant.github.io/date_algorithms.html
 static struct civil civil_from_days(int64_t days)
 {
 	days += 719468;
@@ -55,15 +57,17 @@ static int64_t days_from_civil(struct civil c)
 
 static void format(int64_t wall_ms, bool micro, char out[CLOCK_TEXT_SIZE])
 {
+	wall_ms = wall_ms < FIRST_MS ? FIRST_MS : wall_ms > LAST_MS ? LAST_MS : wall_ms;
 	int64_t days = wall_ms / MS_PER_DAY - (wall_ms % MS_PER_DAY < 0);
-	int64_t ms = wall_ms - days * MS_PER_DAY;
-	int s = (int)(ms / MS_PER_S);
+	unsigned int ms = (unsigned int)(wall_ms - days * MS_PER_DAY);
+	unsigned int s = ms / MS_PER_S;
 	struct civil c = civil_from_days(days);
-	char fraction[16] = "";
+	char fraction[8] = "";
 	if (micro)
-		(void)snprintf(fraction, sizeof(fraction), ".%03d000", (int)(ms % MS_PER_S));
-	(void)snprintf(out, CLOCK_TEXT_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d%sZ", (int)(c.year % 10000), c.month, c.day, s / 3600,
-		s / 60 % 60, s % 60, fraction);
+		(void)snprintf(fraction, sizeof(fraction), ".%03u000", ms % MS_PER_S);
+	// Nothing is longer than its field: the remainders of year, month, day and hour only say so to the compiler.
+	(void)snprintf(out, CLOCK_TEXT_SIZE, "%04d-%02d-%02dT%02u:%02u:%02u%sZ", (int)(c.year % 10000), c.month % 100,
+		c.day % 100, s / 3600 % 24, s / 60 % 60, s % 60, fraction);
 }
 
 void clock_format(int64_t wall_ms, char out[CLOCK_TEXT_SIZE])
@@ -149,9 +153,13 @@ int clock_parse(const char *text, int64_t *wall_ms, struct error *err)
 	struct civil date = {0};
 	int64_t time_ms = 0;
 	int64_t offset_ms = 0;
-	if (!read_date(&at, &date) || !eat(&at, "Tt ") || !read_time(&at, &time_ms) || !read_offset(&at, &offset_ms) || *at != '\0')
+	if (!read_date(&at, &date) || !eat(&at, "Tt ") || !read_time(&at, &time_ms) || !read_offset(&at, &offset_ms) ||
+		*at != '\0')
 		return error_set(err, ERROR_INVALID, "\"%.64s\" is not an RFC 3339 time (such as 2026-11-20T08:00:00Z)", text);
-	*wall_ms = days_from_civil(date) * MS_PER_DAY + time_ms - offset_ms;
+	int64_t at_ms = days_from_civil(date) * MS_PER_DAY + time_ms - offset_ms;
+	if (at_ms < FIRST_MS || at_ms > LAST_MS)
+		return error_set(err, ERROR_INVALID, "\"%.64s\" is before the year 0 or after the year 9999 in UTC", text);
+	*wall_ms = at_ms;
 	return 0;
 }
 
@@ -186,7 +194,8 @@ int clock_parse_duration(const char *text, int64_t *ms, struct error *err)
 		total += good ? value * unit : 0;
 	}
 	if (!good)
-		return error_set(err, ERROR_INVALID, "\"%.64s\" is not a duration (such as 90, 90s, 5m, 2h30m; at most 3650d)", text);
+		return error_set(
+			err, ERROR_INVALID, "\"%.64s\" is not a duration (such as 90, 90s, 5m, 2h30m; at most 3650d)", text);
 	*ms = total;
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include "base/error.h"
 
+#include "base/utf8.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,11 +13,17 @@ static const char *const kind_text[] = {
 #undef X
 };
 
-// Text that does not fit ends in "..." so that a reader knows some is missing.
-static void mark_cut(char *text, int wanted)
+// Text that does not fit ends in "..." so that a reader knows some is missing. It goes into JSON (annotations, problem bodies,
+// reports), which takes UTF-8 alone: bytes of anything else, also of a character that was cut, become '?'.
+static void finish(char *text, int wanted)
 {
 	if (wanted >= ERROR_TEXT_MAX)
 		memcpy(text + ERROR_TEXT_MAX - sizeof("..."), "...", sizeof("..."));
+	for (size_t len = 0; *text != '\0'; text += len > 0 ? len : 1) {
+		len = utf8_len(text);
+		if (len == 0)
+			*text = '?';
+	}
 }
 
 static void clear(struct error *err, enum error_kind kind)
@@ -33,7 +40,7 @@ int error_set(struct error *err, enum error_kind kind, const char *fmt, ...)
 
 	clear(err, kind);
 	va_start(ap, fmt);
-	mark_cut(err->text, vsnprintf(err->text, sizeof(err->text), fmt, ap));
+	finish(err->text, vsnprintf(err->text, sizeof(err->text), fmt, ap));
 	va_end(ap);
 	return -1;
 }
@@ -44,15 +51,14 @@ int error_set_errno(struct error *err, int os_errno, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	mark_cut(what, vsnprintf(what, sizeof(what), fmt, ap));
+	finish(what, vsnprintf(what, sizeof(what), fmt, ap));
 	va_end(ap);
 
 	bool again = os_errno == EINTR || os_errno == EAGAIN || os_errno == ECONNREFUSED || os_errno == ECONNRESET ||
 		     os_errno == ETIMEDOUT || os_errno == EMFILE || os_errno == ENFILE;
 	clear(err, os_errno == ENOENT ? ERROR_NOT_FOUND : again ? ERROR_TRANSIENT : ERROR_INTERNAL);
 	err->os_errno = os_errno;
-	mark_cut(err->text,
-		snprintf(err->text, sizeof(err->text), "%s: %s (errno %d)", what, strerrordesc_np(os_errno), os_errno));
+	finish(err->text, snprintf(err->text, sizeof(err->text), "%s: %s (errno %d)", what, strerrordesc_np(os_errno), os_errno));
 	return -1;
 }
 
@@ -69,9 +75,9 @@ int error_wrap(struct error *err, const char *fmt, ...)
 
 	memcpy(inner, err->text, sizeof(inner));
 	va_start(ap, fmt);
-	mark_cut(outer, vsnprintf(outer, sizeof(outer), fmt, ap));
+	finish(outer, vsnprintf(outer, sizeof(outer), fmt, ap));
 	va_end(ap);
-	mark_cut(err->text, snprintf(err->text, sizeof(err->text), "%s: %s", outer, inner));
+	finish(err->text, snprintf(err->text, sizeof(err->text), "%s: %s", outer, inner));
 	return -1;
 }
 

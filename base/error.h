@@ -36,7 +36,7 @@ struct error {
 	int os_errno;		// 0 when no system call is involved
 	int http_status;	// 0 when no HTTP answer is involved
 	int64_t retry_after_ms; // what the server asked for, 0 when it asked for nothing
-	char text[ERROR_TEXT_MAX];
+	char text[ERROR_TEXT_MAX]; // UTF-8, whatever it was made of
 };
 
 // Fill *err and return -1, so that a failing path is one statement.

@@ -19,7 +19,7 @@
 
 #define HTTP_CONNECT_TIMEOUT_MS 10000
 #define HTTP_TIMEOUT_MS 30000
-#define HTTP_PEER_TIMEOUT_MS 40000 // TCP keepalive and TCP_USER_TIMEOUT: see http.c
+#define HTTP_PEER_TIMEOUT_MS 40000 // TCP keepalive and TCP_USER_TIMEOUT: see http_setup.c
 #define HTTP_BODY_MAX ((size_t)8 << 20)
 
 // PEM texts and paths are copied. NULL leaves a thing out; without a CA the system's store is used.
@@ -30,7 +30,7 @@ struct http_options {
 	const struct secret *client_key_pem; // its key
 	const char *proxy;		// socks5h://[::1]:1055 or http://...
 	const char *tls_server_name;	// verify the certificate for this name instead of the URL's host (kubeconfig tls-server-name)
-	bool skip_tls_verify;		// only where a kubeconfig says so
+	bool http2;			// offer it in the TLS handshake; over plain connections it is HTTP/1.1 always
 	int connect_timeout_ms;		// 0: HTTP_CONNECT_TIMEOUT_MS
 	const atomic_bool *cancel;	// when it turns true, requests in flight end with ERROR_CANCELLED within a second
 };

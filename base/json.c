@@ -39,13 +39,23 @@ int json_need_str(const json_t *object, const char *key, const char **out, struc
 	return 0;
 }
 
-int json_print(const json_t *value, char **out, struct error *err)
+static int print(const json_t *value, size_t flags, char **out, struct error *err)
 {
-	char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+	char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | flags);
 	if (text == NULL)
 		return error_no_memory(err, "JSON text");
 	*out = text;
 	return 0;
+}
+
+int json_print(const json_t *value, char **out, struct error *err)
+{
+	return print(value, JSON_SORT_KEYS, out, err);
+}
+
+int json_print_as_put(const json_t *value, char **out, struct error *err)
+{
+	return print(value, 0, out, err);
 }
 
 int json_made(json_t *made, const char *what, json_t **out, struct error *err)

@@ -32,6 +32,9 @@ MUST_CHECK int json_need_str(const json_t *object, const char *key, const char *
 // Compact text with sorted keys, so that equal documents are equal texts. The caller frees it.
 MUST_CHECK int json_print(const json_t *value, char **out, struct error *err);
 
+// As json_print(), members in the order in which they were put: half the work, for what nobody compares.
+MUST_CHECK int json_print_as_put(const json_t *value, char **out, struct error *err);
+
 // For builders: jansson's json_pack() with its failure as an error of ours. Steals nothing but what the format says.
 // Usage: return json_made(json_pack("{s:s}", ...), "namespace", out, err);
 MUST_CHECK int json_made(json_t *made, const char *what, json_t **out, struct error *err);

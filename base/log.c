@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,29 +34,13 @@ static void put_str(struct line *l, const char *text)
 	put(l, text, strlen(text));
 }
 
-// Length of the well-formed UTF-8 sequence at s (RFC 3629 table 3-7), 0 when there is none.
-static size_t utf8_len(const unsigned char *s)
-{
-	if (s[0] < 0x80)
-		return 1;
-	size_t len = s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4 : 0;
-	for (size_t i = 1; i < len; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	bool overlong = (s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90);
-	bool surrogate = s[0] == 0xed && s[1] > 0x9f;
-	bool past_end = s[0] == 0xf4 && s[1] > 0x8f;
-	return len == 0 || overlong || surrogate || past_end ? 0 : len;
-}
-
 // The inside of a JSON string; logfmt uses the same escapes within its quotes.
 static void put_escaped(struct line *l, const char *text)
 {
 	const unsigned char *s = (const unsigned char *)text;
 	while (*s != '\0') {
 		char escape[8];
-		size_t len = utf8_len(s);
+		size_t len = utf8_len((const char *)s);
 		if (len == 0) {
 			put_str(l, "\\ufffd");
 			len = 1;

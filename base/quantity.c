@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DIGITS_MAX 15 // a mantissa of more digits is no size that anyone means
-
 // value = mantissa * times / over
 struct scale {
 	int64_t times;
@@ -54,10 +52,10 @@ static bool shift(struct scale *scale, int powers_of_ten)
 	return true;
 }
 
-// Digits with at most one point; *decimals counts those behind it.
+// Digits with at most one point, as many as fit; *decimals counts those behind it.
 static bool read_mantissa(const char **at, int64_t *mantissa, int *decimals)
 {
-	int digits = 0;
+	bool digits = false;
 	bool point = false;
 	*mantissa = 0;
 	*decimals = 0;
@@ -66,12 +64,12 @@ static bool read_mantissa(const char **at, int64_t *mantissa, int *decimals)
 			point = true;
 			continue;
 		}
-		if (++digits > DIGITS_MAX)
+		digits = true;
+		if (__builtin_mul_overflow(*mantissa, 10, mantissa) || __builtin_add_overflow(*mantissa, **at - '0', mantissa))
 			return false;
-		*mantissa = *mantissa * 10 + (**at - '0');
 		*decimals += point;
 	}
-	return digits > 0;
+	return digits;
 }
 
 // "e3", "E-2": the other way to write a decimal suffix. "E" alone is exa.

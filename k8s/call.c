@@ -18,7 +18,8 @@ struct progress {
 	int tries;
 	bool observed;      // the request in hand is counted
 	bool body_taken;    // by call->on_body
-	bool fresh_token;   // the next try reads the token file again
+	bool is_refused;    // the next try is with other credentials
+	uint64_t issue;     // of the credentials of the last try
 	struct error first; // that was transient
 };
 
@@ -92,16 +93,19 @@ static int request_once(struct k8s_client *client, struct progress *p, struct ht
 	const struct k8s_call *call = p->call;
 	char accept[160];
 	char content_type[80];
-	AUTO(secret) struct secret token = {0};
+	AUTO(k8s_pass) struct k8s_pass pass = {0};
 	AUTO(buf) struct buf url;
 	buf_init(&url, 2 * K8S_URL_MAX);
 
+	const struct k8s_pass_ask ask = {
+		.is_refused = p->is_refused, .refused = p->issue, .deadline_ms = p->deadline_ms, .cancel = cancel_of(p)};
+	if (k8s_credentials_get(&client->credentials, &ask, &pass, err) < 0 ||
+		buf_add_str(&url, client->config->server, err) < 0 || buf_add_str(&url, call->target, err) < 0)
+		return -1;
+	p->issue = pass.issue;
+	// Last: a plugin may have taken longer than a Lease lasts.
 	if (client->may_write != NULL && strcmp(call->method, "GET") != 0 && !client->may_write(client->may_write_arg))
 		return error_set(err, ERROR_CANCELLED, "this operator does not lead: nothing is written");
-
-	if (k8s_token_get(client, p->fresh_token, &token, err) < 0 || buf_add_str(&url, client->config->server, err) < 0 ||
-		buf_add_str(&url, call->target, err) < 0)
-		return -1;
 	(void)snprintf(accept, sizeof(accept), "Accept: %s", call->accept == NULL ? "application/json" : call->accept);
 	(void)snprintf(
 		content_type, sizeof(content_type), "Content-Type: %s", call->content_type == NULL ? "" : call->content_type);
@@ -111,7 +115,7 @@ static int request_once(struct k8s_client *client, struct progress *p, struct ht
 		.method = call->method,
 		.url = buf_str(&url),
 		.headers = headers,
-		.bearer = &token,
+		.bearer = &pass.token,
 		.body = call->body,
 		.body_len = call->body == NULL ? 0 : strlen(call->body),
 		.timeout_ms = left_ms > 0 ? left_ms : 1, // 0 would stand for the default
@@ -123,7 +127,7 @@ static int request_once(struct k8s_client *client, struct progress *p, struct ht
 		.cancel = cancel_of(p),
 	};
 	p->observed = false;
-	int rc = http_do(client->http, &request, response, err);
+	int rc = http_do(pass.link->http, &request, response, err);
 	observe(p, rc < 0 ? 0 : response->status);
 	return rc;
 }
@@ -208,9 +212,10 @@ int k8s_call_do(struct k8s_client *client, const struct k8s_call *call, struct h
 			return 0;
 		if (p.first.kind == ERROR_NONE && failure.kind == ERROR_TRANSIENT)
 			p.first = failure;
-		p.fresh_token = failure.http_status == 401 && !had_401 && !p.body_taken && client->config->token_file != NULL;
+		p.is_refused = failure.http_status == 401 && !had_401 && !p.body_taken &&
+			       k8s_credentials_can_renew(&client->credentials);
 		had_401 = had_401 || failure.http_status == 401;
-		if (!p.fresh_token && pause_or_give_up(&p, &failure, err) < 0)
+		if (!p.is_refused && pause_or_give_up(&p, &failure, err) < 0)
 			return give_up(&p, err);
 	}
 }
@@ -229,7 +234,7 @@ static int decode_answer(struct k8s_client *client, const struct k8s_call *call,
 int k8s_call_json(struct k8s_client *client, struct k8s_call *call, const json_t *object, json_t **out, struct error *err)
 {
 	AUTO_FREE char *text = NULL;
-	if (object != NULL && json_print(object, &text, err) < 0)
+	if (object != NULL && json_print_as_put(object, &text, err) < 0)
 		return -1;
 	call->body = text;
 	int rc = decode_answer(client, call, out, err);

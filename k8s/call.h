@@ -4,28 +4,22 @@
 #define K8S_CALL_H
 
 #include "base/http.h"
-#include "base/secret.h"
 #include "k8s/client.h"
-#include <pthread.h>
+#include "k8s/credentials.h"
 
 #define K8S_CALL_TIMEOUT_MS 30000 // all tries of a call and the waits between them
 #define K8S_CALL_TRIES 4
 #define K8S_CALL_PAUSE_MS 200 // before the second try; doubles
 #define K8S_CALL_PAUSE_MAX_MS 5000
-#define K8S_TOKEN_AGE_MS 60000 // as client-go does: the kubelet replaces a token well before it expires
 
 struct k8s_client {
 	const struct k8s_config *config;
-	struct http_client *http;
+	struct k8s_credentials credentials;
 	const atomic_bool *cancel;
 	k8s_on_request on_request;
 	void *on_request_arg;
 	k8s_may_write may_write; // NULL: always
 	void *may_write_arg;
-
-	pthread_mutex_t token_lock; // guards what follows
-	struct secret token;
-	int64_t token_read_at_ms; // monotonic
 };
 
 struct k8s_call {
@@ -46,7 +40,7 @@ struct k8s_call {
 	size_t max_body_bytes;      // 0: HTTP_BODY_MAX
 	int64_t timeout_ms;         // of all tries; 0: K8S_CALL_TIMEOUT_MS
 	int64_t silence_timeout_ms; // as in base/http.h
-	int tries;                  // 0: K8S_CALL_TRIES. A 401 with a token file has one more in any case.
+	int tries;                  // 0: K8S_CALL_TRIES. A 401 has one more where credentials can be renewed.
 	const atomic_bool *cancel;  // in place of the client's; NULL: the client's
 };
 
@@ -62,10 +56,5 @@ MUST_CHECK int k8s_call_json(
 
 // Put "<verb> <resource> <namespace>/<name>: " in front of the text and return -1.
 int k8s_call_wrap(const struct k8s_call *call, struct error *err);
-
-// A copy of the token to show now, empty when none is configured. Reads the file when what is known is older than
-// K8S_TOKEN_AGE_MS, or always when it is to be fresh. A file that cannot be read is ERROR_TRANSIENT, unless an older token is
-// there to go on with.
-MUST_CHECK int k8s_token_get(struct k8s_client *client, bool fresh, struct secret *out, struct error *err);
 
 #endif

@@ -6,23 +6,13 @@
 
 int k8s_client_new(const struct k8s_config *config, const atomic_bool *cancel, struct k8s_client **out, struct error *err)
 {
-	const struct http_options options = {
-		.user_agent = "understory/" UNDERSTORY_VERSION,
-		.ca_pem = config->ca_pem,
-		.client_cert_pem = config->client_cert_pem,
-		.client_key_pem = &config->client_key_pem,
-		.proxy = config->proxy_url,
-		.tls_server_name = config->tls_server_name,
-		.skip_tls_verify = config->skip_tls_verify,
-	};
 	struct k8s_client *made = calloc(1, sizeof(*made));
 	if (made == NULL)
 		return error_no_memory(err, "Kubernetes client");
-	(void)pthread_mutex_init(&made->token_lock, NULL);
 	AUTO(k8s_client) struct k8s_client *client = made;
 	client->config = config;
 	client->cancel = cancel;
-	if (http_client_new(&options, &client->http, err) < 0)
+	if (k8s_credentials_init(&client->credentials, config, err) < 0)
 		return -1;
 	*out = TAKE_PTR(client);
 	return 0;
@@ -32,9 +22,7 @@ void k8s_client_free(struct k8s_client *client)
 {
 	if (client == NULL)
 		return;
-	http_client_free(client->http);
-	secret_fini(&client->token);
-	(void)pthread_mutex_destroy(&client->token_lock);
+	k8s_credentials_fini(&client->credentials);
 	free(client);
 }
 

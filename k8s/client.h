@@ -3,7 +3,8 @@
 // Any thread may call; a call (of a list: a page) blocks for at most 30 s with all its tries. GET, LIST, apply, PATCH, and DELETE
 // with a uid are repeated when the server says 429/503 (Retry-After honoured), 5xx or nothing at all, with jittered back-off within
 // that time; POST, and DELETE without a uid, only on 429 (the server did nothing). A page of which an item was handed over is not
-// repeated: the list fails. 401 reads the token again and tries once more.
+// repeated: the list fails. 401 reads the credentials' files or runs the exec plugin again and tries once more. Whoever needs a
+// plugin's credentials waits for it within the same time; afterwards the call fails, and the plugin goes on.
 // Kinds: 404 ERROR_NOT_FOUND, AlreadyExists ERROR_EXISTS, other 409 ERROR_CONFLICT, 410 ERROR_CONFLICT (list again), 429/5xx/none
 // ERROR_TRANSIENT, other 4xx ERROR_INVALID with http_status; an answer that cannot be decoded ERROR_TRANSIENT. The text is
 // "<verb> <resource> <namespace>/<name>: <the Status message>".

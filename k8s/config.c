@@ -14,22 +14,25 @@ static int copy_text(const char *from, char **to, struct error *err)
 	return *to == NULL ? error_no_memory(err, "Kubernetes configuration") : 0;
 }
 
-static int read_in_dir(const char *dir, const char *name, char **out, struct error *err)
+static int path_in_dir(const char *dir, const char *name, char **out, struct error *err)
 {
-	size_t len = 0;
 	AUTO(buf) struct buf path;
 	buf_init(&path, PATH_TEXT_MAX);
 	if (buf_addf(&path, err, "%s/%s", dir, name) < 0)
 		return -1;
-	return file_read(buf_str(&path), K8S_CONFIG_FILE_MAX, out, &len, err);
+	return copy_text(buf_str(&path), out, err);
 }
 
 // The namespace file is a help, not a need.
 static int read_namespace(const char *dir, struct k8s_config *config, struct error *err)
 {
 	struct error ignored;
+	size_t len = 0;
+	AUTO_FREE char *path = NULL;
 	AUTO_FREE char *text = NULL;
-	if (read_in_dir(dir, "namespace", &text, &ignored) < 0)
+	if (path_in_dir(dir, "namespace", &path, err) < 0)
+		return -1;
+	if (file_read(path, K8S_CONFIG_FILE_MAX, &text, &len, &ignored) < 0)
 		return 0;
 	text[strcspn(text, " \t\r\n")] = '\0';
 	return text[0] == '\0' ? 0 : copy_text(text, &config->namespace, err);
@@ -37,16 +40,16 @@ static int read_namespace(const char *dir, struct k8s_config *config, struct err
 
 static int load_in_cluster(const char *host, const char *port, const char *dir, struct k8s_config *config, struct error *err)
 {
+	size_t len = 0;
 	AUTO(buf) struct buf text;
 	buf_init(&text, PATH_TEXT_MAX);
 	bool is_ipv6 = strchr(host, ':') != NULL && host[0] != '[';
 	if (buf_addf(&text, err, is_ipv6 ? "https://[%s]:%s" : "https://%s:%s", host, port) < 0 ||
 		copy_text(buf_str(&text), &config->server, err) < 0)
 		return -1;
-	buf_reset(&text);
-	if (buf_addf(&text, err, "%s/token", dir) < 0 || copy_text(buf_str(&text), &config->token_file, err) < 0)
+	if (path_in_dir(dir, "token", &config->token_file, err) < 0 || path_in_dir(dir, "ca.crt", &config->ca_file, err) < 0)
 		return -1;
-	if (read_in_dir(dir, "ca.crt", &config->ca_pem, err) < 0)
+	if (file_read(config->ca_file, K8S_CONFIG_FILE_MAX, &config->ca_pem, &len, err) < 0)
 		return error_wrap(err, "ServiceAccount");
 	return read_namespace(dir, config, err);
 }
@@ -125,8 +128,12 @@ void k8s_config_free(struct k8s_config *config)
 	free(config->ca_pem);
 	free(config->client_cert_pem);
 	free(config->token_file);
+	free(config->ca_file);
+	free(config->client_cert_file);
+	free(config->client_key_file);
 	free(config->tls_server_name);
 	free(config->proxy_url);
 	free(config->namespace);
+	exec_plugin_spec_free(config->exec);
 	free(config);
 }

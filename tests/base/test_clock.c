@@ -16,6 +16,8 @@ static void texts_and_times_are_one(void **state)
 		{"2000-02-29T12:00:00Z", INT64_C(951825600000), "2000-02-29T12:00:00.000000Z"},
 		{"2026-11-20T08:02:03Z", INT64_C(1795161723000), "2026-11-20T08:02:03.000000Z"},
 		{"2100-03-01T00:00:00Z", INT64_C(4107542400000), "2100-03-01T00:00:00.000000Z"},
+		{"0000-01-01T00:00:00Z", INT64_C(-62167219200000), "0000-01-01T00:00:00.000000Z"},
+		{"9999-12-31T23:59:59Z", INT64_C(253402300799000), "9999-12-31T23:59:59.000000Z"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct error err = {0};
@@ -28,6 +30,19 @@ static void texts_and_times_are_one(void **state)
 		assert_ok(clock_parse(rows[i].text, &ms, &err), err);
 		assert_int_equal(ms, rows[i].ms);
 	}
+}
+
+// RFC 3339 has years of four digits.
+static void times_that_have_no_text_become_the_nearest_that_has(void **state)
+{
+	(void)state;
+	char text[CLOCK_TEXT_SIZE];
+	clock_format(INT64_MAX, text);
+	assert_string_equal(text, "9999-12-31T23:59:59Z");
+	clock_format_micro(INT64_C(253402300800000), text);
+	assert_string_equal(text, "9999-12-31T23:59:59.999000Z");
+	clock_format(INT64_MIN, text);
+	assert_string_equal(text, "0000-01-01T00:00:00Z");
 }
 
 // Every day of 400 years against the C library.
@@ -72,7 +87,7 @@ static void what_is_no_time_is_refused(void **state)
 		"2026-00-01T00:00:00Z", "2026-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2026-04-31T00:00:00Z",
 		"2026-11-20T24:00:00Z", "2026-11-20T08:60:00Z", "2026-11-20T08:00:61Z", "2026-11-20T08:00:00.Z",
 		"2026-11-20T08:00:00+24:00", "2026-11-20T08:00:00+01:60", "2026-11-20T08:00:00Zx", " 2026-11-20T08:00:00Z",
-		"+026-11-20T08:00:00Z", "2026-11-20T8:00:00Z"};
+		"+026-11-20T08:00:00Z", "2026-11-20T8:00:00Z", "0000-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct error err = {0};
 		int64_t ms = 42;
@@ -144,6 +159,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(texts_and_times_are_one),
+		cmocka_unit_test(times_that_have_no_text_become_the_nearest_that_has),
 		cmocka_unit_test(dates_are_those_of_the_c_library),
 		cmocka_unit_test(offsets_and_fractions_are_read),
 		cmocka_unit_test(what_is_no_time_is_refused),

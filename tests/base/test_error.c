@@ -72,6 +72,38 @@ static void what_is_cut_ends_in_dots(void **state)
 	assert_string_equal(err.text, longer);
 }
 
+// It goes into JSON, which takes nothing else.
+static void the_text_is_utf8_whatever_it_was_made_of(void **state)
+{
+	(void)state;
+	const struct {
+		const char *label, *made_of, *text;
+	} rows[] = {
+		{"well-formed", "caf\u00e9 \u20ac \U0001F600 \x7f", "caf\u00e9 \u20ac \U0001F600 \x7f"},
+		{"a byte that is none", "a\xff\xc0z", "a??z"},
+		{"overlong", "\xc0\xaf\xe0\x80\xaf\xf0\x80\x80\xaf", "?????????"},
+		{"surrogate", "\xed\xa0\x80", "???"},
+		{"past the last character", "\xf4\x90\x80\x80", "????"},
+		{"cut short at the end", "a\xe2\x82", "a??"},
+		{"cut short within", "\xc3z\xe2\x82z", "?z??z"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		print_message("# %s\n", rows[i].label);
+		(void)error_set(&err, ERROR_INVALID, "%s", rows[i].made_of);
+		assert_string_equal(err.text, rows[i].text);
+	}
+	struct error err = {0};
+	(void)error_set(&err, ERROR_INVALID, "\"%.2s\"", "x\u00e9");
+	assert_string_equal(err.text, "\"x?\"");
+	char longer[ERROR_TEXT_MAX + 2];
+	memset(longer, '\xa9', sizeof(longer));
+	for (size_t i = 0; i < sizeof(longer); i += 2)
+		longer[i] = '\xc3';
+	(void)error_set(&err, ERROR_INVALID, "x%.*s", (int)sizeof(longer), longer);
+	assert_string_equal(err.text + ERROR_TEXT_MAX - 7, "\u00e9?...");
+}
+
 static void every_kind_has_a_text(void **state)
 {
 	(void)state;
@@ -87,6 +119,7 @@ int main(void)
 		cmocka_unit_test(errno_decides_the_kind),
 		cmocka_unit_test(context_goes_in_front_and_the_rest_stays),
 		cmocka_unit_test(what_is_cut_ends_in_dots),
+		cmocka_unit_test(the_text_is_utf8_whatever_it_was_made_of),
 		cmocka_unit_test(every_kind_has_a_text),
 	};
 	return cmocka_run_group_tests_name("base/error", cases, NULL, NULL);

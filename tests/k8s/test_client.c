@@ -379,11 +379,11 @@ static void a_token_is_read_again_when_it_is_a_minute_old(void **state)
 	assert_ok(make(GET, bench.client, &err), err);
 	write_token("second");
 	assert_ok(make(GET, bench.client, &err), err);
-	bench.client->token_read_at_ms -= K8S_TOKEN_AGE_MS + 1;
+	bench.client->credentials.read_at_ms -= K8S_CREDENTIALS_AGE_MS + 1;
 	assert_ok(make(GET, bench.client, &err), err);
 	// A file that is gone for a moment: the last token goes on.
 	assert_int_equal(unlink(token_path), 0);
-	bench.client->token_read_at_ms -= K8S_TOKEN_AGE_MS + 1;
+	bench.client->credentials.read_at_ms -= K8S_CREDENTIALS_AGE_MS + 1;
 	assert_ok(make(GET, bench.client, &err), err);
 	for (size_t i = 0; i < 4; i++)
 		assert_string_equal(

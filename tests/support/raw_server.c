@@ -49,6 +49,21 @@ static X509 *read_cert(const char *pem)
 	return cert;
 }
 
+static int choose_protocol(
+	SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned int in_len, void *arg)
+{
+	const char *wanted = arg;
+	(void)ssl;
+	for (unsigned int at = 0; at < in_len; at += in[at] + 1U) {
+		if (in[at] != strlen(wanted) || memcmp(in + at + 1, wanted, in[at]) != 0)
+			continue;
+		*out = in + at + 1;
+		*out_len = in[at];
+		return SSL_TLSEXT_ERR_OK;
+	}
+	return SSL_TLSEXT_ERR_NOACK;
+}
+
 static SSL_CTX *make_tls(const struct raw_server_tls *tls)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -57,6 +72,8 @@ static SSL_CTX *make_tls(const struct raw_server_tls *tls)
 	if (tls->max_version != 0)
 		must(SSL_CTX_set_cipher_list(ctx, "DEFAULT@SECLEVEL=0") == 1 && SSL_CTX_set_min_proto_version(ctx, 0) == 1 &&
 			SSL_CTX_set_max_proto_version(ctx, tls->max_version) == 1);
+	if (tls->alpn != NULL)
+		SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, (void *)(uintptr_t)tls->alpn);
 	X509 *cert = read_cert(tls->cert_pem);
 	BIO *bio = BIO_new_mem_buf(tls->key_pem, -1);
 	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
@@ -215,6 +232,30 @@ void raw_hold(struct raw_connection *connection)
 {
 	for (char c; read_byte(connection, &c);)
 		;
+}
+
+static bool carry(int from, int to)
+{
+	char chunk[4096];
+	ssize_t got = read(from, chunk, sizeof(chunk));
+	return got > 0 && send(to, chunk, (size_t)got, MSG_NOSIGNAL) == got;
+}
+
+void raw_relay(struct raw_connection *connection, int port)
+{
+	int far = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	const struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	must(far >= 0 && connect(far, (const struct sockaddr *)&address, sizeof(address)) == 0);
+	for (bool open = true; open && !atomic_load(&connection->server->stop);) {
+		struct pollfd ready[2] = {{.fd = connection->fd, .events = POLLIN}, {.fd = far, .events = POLLIN}};
+		(void)poll(ready, 2, POLL_MS);
+		if (ready[0].revents != 0)
+			open = carry(connection->fd, far);
+		if (open && ready[1].revents != 0)
+			open = carry(far, connection->fd);
+	}
+	(void)close(far);
 }
 
 void raw_reset(struct raw_connection *connection)

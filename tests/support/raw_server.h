@@ -19,6 +19,7 @@ struct raw_server_tls {
 	const char *key_pem;
 	const char *client_ca_pem; // ask for a client certificate of this CA and refuse any other; may be NULL
 	int max_version;           // of TLS (TLS1_1_VERSION); 0 for any
+	const char *alpn;          // the protocol to choose when the client offers it (h2); NULL: none
 };
 
 struct raw_server *raw_server_start(raw_script script, void *arg, const struct raw_server_tls *tls);
@@ -35,6 +36,9 @@ void raw_write(struct raw_connection *connection, const char *text);
 
 // Say nothing until the client goes or the server stops.
 void raw_hold(struct raw_connection *connection);
+
+// Carry bytes to and from a port of loopback, until either side ends.
+void raw_relay(struct raw_connection *connection, int port);
 
 // Close with a reset instead of an end.
 void raw_reset(struct raw_connection *connection);
