@@ -266,14 +266,15 @@ bool entry_same(const struct entry *a, const struct entry *b)
 int entry_fingerprint(const struct entry *entry, char out[9], struct error *err)
 {
 	AUTO(json) json_t *declared = NULL;
+	AUTO(json) json_t *empty = json_object();
 	AUTO_FREE char *text = NULL;
 	unsigned char digest[ENCODE_SHA256_BYTES];
 	if (json_made(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:O, s:s*, s:s*}", "replica_id",
 			      entry->replica_id, "group_id", entry->group_id, "server_id", entry->server_id, "type", entry->type,
 			      "intent", entry->intent, "name", entry->name, "storage", entry->storage, "bucket", entry->bucket,
 			      "prefix", entry->prefix, "region", entry->region, "overdue_after_seconds",
-			      (json_int_t)entry->overdue_after_s, "params", entry->params, "engine", entry->engine, "secret",
-			      entry->secret),
+			      (json_int_t)entry->overdue_after_s, "params", entry->params == NULL ? empty : entry->params,
+			      "engine", entry->engine, "secret", entry->secret),
 		    "fingerprint", &declared, err) < 0)
 		return -1;
 	if (json_print(declared, &text, err) < 0 || encode_sha256(text, strlen(text), digest, err) < 0)

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/pack.h"
 #include "base/settings.h"
 #include "base/uuid.h"
 #include <stdbool.h>
@@ -28,14 +29,14 @@ struct entry {
 	char *bucket;
 	char *prefix;
 	char *region;
-	char *snapshot_id;       // NULL: no backup yet
-	char *snapshot_at;       // NULL: unknown; RFC 3339
-	int64_t overdue_after_s; // -1: no bound
-	json_t *params;          // an object, never NULL
-	char *engine;            // WORKLIST_FILE only; NULL otherwise
-	char *secret;            // WORKLIST_FILE only: the Secret in OPERATOR_NAMESPACE with its credentials
-	char namespace[ENTRY_NAMESPACE_SIZE];
-	int known_intent; // enum settings_intent, -1 when we do not advertise it
+	char *snapshot_id;                    // NULL: no backup yet
+	char *snapshot_at;                    // NULL: unknown; RFC 3339
+	int64_t overdue_after_s;              // -1: no bound
+	json_t *params;                       // an object; NULL stands for an empty one
+	char *engine;                         // WORKLIST_FILE only; NULL otherwise
+	char *secret;                         // WORKLIST_FILE only: the Secret in OPERATOR_NAMESPACE with its credentials
+	char namespace[ENTRY_NAMESPACE_SIZE]; // not kept in a pack
+	int known_intent;                     // enum settings_intent, -1 when we do not advertise it
 	// params.memory_request and memory_limit are bytes on the wire; as text they live here, so that intents_resolve() can
 	// borrow them. "" when the params do not hold them as a number.
 	char memory_request[ENTRY_BYTES_SIZE];
@@ -45,6 +46,12 @@ struct entry {
 // Read an entry. ERROR_INVALID names the field, the value and what is allowed; *out is then untouched.
 MUST_CHECK int entry_from_json(const json_t *object, struct entry *out, struct error *err);
 void entry_fini(struct entry *entry);
+
+// As a pack, in which many are kept. An opened entry borrows its strings from the pack and owns its params alone:
+// entry_close() releases those. Opening fails only for lack of memory.
+MUST_CHECK int entry_pack(const struct entry *entry, struct pack **out, struct error *err);
+MUST_CHECK int entry_open(const struct pack *pack, struct entry *out, struct error *err);
+void entry_close(struct entry *entry);
 
 // The Namespace of a replica: <slug(name)>-<hex8>, design.md "Identity".
 MUST_CHECK int entry_namespace(const char *name, const char replica_id[UUID_TEXT_SIZE], const char server_id[UUID_TEXT_SIZE],

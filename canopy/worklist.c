@@ -11,17 +11,19 @@ struct worklist_decoder {
 	size_t bytes;
 };
 
-int worklist_add(struct worklist *list, struct entry *entry, struct error *err)
+int worklist_add(struct worklist *list, const struct entry *entry, struct error *err)
 {
 	if (list->count == list->room) {
 		size_t room = list->room == 0 ? 16 : list->room + list->room / 2;
-		struct entry *entries = reallocarray(list->entries, room, sizeof(*entries));
+		struct pack **entries = reallocarray(list->entries, room, sizeof(*entries));
 		if (entries == NULL)
 			return error_no_memory(err, "worklist");
 		list->entries = entries;
 		list->room = room;
 	}
-	list->entries[list->count++] = *entry;
+	if (entry_pack(entry, &list->entries[list->count], err) < 0)
+		return -1;
+	list->count++;
 	return 0;
 }
 
@@ -43,10 +45,9 @@ static int on_item(void *arg, json_t *item, struct error *err)
 	struct entry entry;
 	struct error why = {0};
 	if (entry_from_json(item, &entry, &why) == 0) {
-		if (worklist_add(list, &entry, err) == 0)
-			return 0;
+		int rc = worklist_add(list, &entry, err);
 		entry_fini(&entry);
-		return -1;
+		return rc;
 	}
 	if (why.kind != ERROR_INVALID) {
 		*err = why;
@@ -83,7 +84,7 @@ int worklist_decoder_finish(struct worklist_decoder *decoder, struct worklist **
 		return error_wrap(err, "worklist");
 	struct worklist *list = TAKE_PTR(decoder->list);
 	// It stays in memory until the next change: give back the room it grew into. Where that fails nothing is lost.
-	struct entry *exact = list->count == 0 ? NULL : reallocarray(list->entries, list->count, sizeof(*exact));
+	struct pack **exact = list->count == 0 ? NULL : reallocarray(list->entries, list->count, sizeof(*exact));
 	if (exact != NULL) {
 		list->entries = exact;
 		list->room = list->count;
@@ -106,7 +107,7 @@ void worklist_free(struct worklist *worklist)
 	if (worklist == NULL)
 		return;
 	for (size_t i = 0; i < worklist->count; i++)
-		entry_fini(&worklist->entries[i]);
+		free(worklist->entries[i]);
 	for (size_t i = 0; i < worklist->complaint_count; i++)
 		free(worklist->complaints[i]);
 	free(worklist->entries);

@@ -1,6 +1,7 @@
 // The worklist: the whole desired state, decoded as it arrives, from canopy or from a YAML file.
 //
-// Entries that cannot be read are left out, counted and described: the caller then tears nothing down. The list owns its entries.
+// Entries that cannot be read are left out, counted and described: the caller then tears nothing down. The list owns its entries,
+// which it keeps packed: ten thousand of them stay in memory between two passes.
 // A body that is no JSON array, is cut short or is too long is an error and gives no list at all. One thread.
 #ifndef CANOPY_WORKLIST_H
 #define CANOPY_WORKLIST_H
@@ -13,7 +14,7 @@
 #define WORKLIST_COMPLAINTS_MAX 16 // of the unreadable entries that are described; the others are only counted
 
 struct worklist {
-	struct entry *entries;
+	struct pack **entries; // entry_open()
 	size_t count;
 	size_t room;
 	size_t unreadable;

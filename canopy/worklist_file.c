@@ -22,10 +22,9 @@ static int on_item(void *arg, const struct yamltree *item, struct error *err)
 	struct entry entry;
 	if (read_entry(item, &entry, err) < 0)
 		return error_wrap(err, "%s:%d:%d: entry %zu", reading->path, item->line, item->column, reading->list->count + 1);
-	if (worklist_add(reading->list, &entry, err) == 0)
-		return 0;
+	int rc = worklist_add(reading->list, &entry, err);
 	entry_fini(&entry);
-	return -1;
+	return rc;
 }
 
 int worklist_from_file(const char *path, struct worklist **out, struct error *err)

@@ -4,7 +4,7 @@
 
 #include "canopy/worklist.h"
 
-// Takes what entry owns on success.
-MUST_CHECK int worklist_add(struct worklist *list, struct entry *entry, struct error *err);
+// A copy of the entry goes to the end of the list.
+MUST_CHECK int worklist_add(struct worklist *list, const struct entry *entry, struct error *err);
 
 #endif

@@ -56,9 +56,14 @@ static int fetch_by_file(
 	if (worklist_from_file(a->settings->worklist_file, &worklist, err) < 0)
 		return -1;
 	for (size_t i = 0; i < worklist->count; i++) {
-		const struct entry *entry = &worklist->entries[i];
-		if (strcmp(entry->group_id, group) == 0 && strcmp(entry->type, type) == 0 && entry->secret != NULL)
-			return access_keys_from_secret(a->k8s, a->settings->operator_namespace, entry->secret, out, err);
+		struct entry entry;
+		if (entry_open(worklist->entries[i], &entry, err) < 0)
+			return -1;
+		bool is_it = strcmp(entry.group_id, group) == 0 && strcmp(entry.type, type) == 0 && entry.secret != NULL;
+		int rc = is_it ? access_keys_from_secret(a->k8s, a->settings->operator_namespace, entry.secret, out, err) : 0;
+		entry_close(&entry);
+		if (is_it)
+			return rc;
 	}
 	return error_set(err, ERROR_INVALID, "no entry of %s with group %s and type %s names a secret",
 		a->settings->worklist_file, group, type);

@@ -1,7 +1,8 @@
-// What the broker asks of the cluster and of canopy: whose token it is, which round its Namespace has in hand, keys, and where counts go.
+// What the broker asks of the cluster and of canopy: whose token it is, which round its Namespace has in hand, keys, and where
+// counts go.
 //
-// The callbacks of canopy/broker.h, on the threads of its requests. They use clients of their own that write whether this operator leads
-// or not: the broker serves on every operator.
+// The callbacks of canopy/broker.h, on the threads of its requests. They use clients of their own that write whether this
+// operator leads or not: the broker serves on every operator.
 #ifndef RECONCILER_ACCESS_H
 #define RECONCILER_ACCESS_H
 

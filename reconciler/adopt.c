@@ -27,10 +27,13 @@ static int check_ours(const json_t *found, const json_t *wanted, const char *wha
 	return 0;
 }
 
-int adopt_create(struct k8s_client *k8s, const struct k8s_resource *resource, const struct replica *replica, const json_t *object,
+int adopt_create(struct manager *op, const struct k8s_resource *resource, const struct replica *replica, const json_t *object,
 	int64_t now_ms, enum adopt_result *found, struct error *err)
 {
-	if (k8s_create(k8s, resource, replica->namespace, object, NULL, err) == 0) {
+	AUTO(json) json_t *there = NULL;
+	if (k8s_create(op->k8s, resource, replica->namespace, object, cache_wants_answer(resource) ? &there : NULL, err) == 0) {
+		if (there != NULL)
+			cache_saw(op->cache, resource, there);
 		if (found != NULL)
 			*found = ADOPT_MADE;
 		return 0;
@@ -38,11 +41,10 @@ int adopt_create(struct k8s_client *k8s, const struct k8s_resource *resource, co
 	if (err->kind != ERROR_EXISTS)
 		return adopt_soften(replica, now_ms, err);
 
-	AUTO(json) json_t *there = NULL;
 	const char *name = json_find_str(object, "metadata", "name");
 	if (name == NULL)
 		return error_set(err, ERROR_INTERNAL, "%s without a name", resource->plural);
-	if (k8s_get(k8s, resource, replica->namespace, name, &there, err) < 0) {
+	if (k8s_get(op->k8s, resource, replica->namespace, name, &there, err) < 0) {
 		// Gone between the two calls: make it in the next try.
 		if (err->kind == ERROR_NOT_FOUND)
 			err->kind = ERROR_TRANSIENT;
@@ -50,6 +52,7 @@ int adopt_create(struct k8s_client *k8s, const struct k8s_resource *resource, co
 	}
 	if (check_ours(there, object, resource->plural, err) < 0)
 		return -1;
+	cache_saw(op->cache, resource, there);
 	if (found != NULL)
 		*found = ADOPT_FOUND;
 	return 0;

@@ -3,7 +3,7 @@
 #define RECONCILER_ADOPT_H
 
 #include "base/json.h"
-#include "k8s/client.h"
+#include "reconciler/manager.h"
 #include "reconciler/replica.h"
 
 // A binding takes a moment to count: a 403 in a Namespace younger than this is transient (design.md "Rights").
@@ -11,8 +11,9 @@
 
 enum adopt_result { ADOPT_MADE, ADOPT_FOUND };
 
-// found may be NULL. Objects of a round must carry its label to be ours. An object that is being deleted is ERROR_TRANSIENT.
-MUST_CHECK int adopt_create(struct k8s_client *k8s, const struct k8s_resource *resource, const struct replica *replica,
+// found may be NULL. What is there then, the cache knows at once. Objects of a round must carry its label to be ours. An object
+// that is being deleted is ERROR_TRANSIENT.
+MUST_CHECK int adopt_create(struct manager *op, const struct k8s_resource *resource, const struct replica *replica,
 	const json_t *object, int64_t now_ms, enum adopt_result *found, struct error *err);
 
 // In a Namespace younger than ADOPT_YOUNG_MS: a 403 of the API server becomes transient. Returns -1.

@@ -1,5 +1,5 @@
-// The brake: teardowns that look like a mistake of the worklist are held until the same answer has come again and again. Pure but for
-// its own memory; design.md "diff: what to do" is the rule.
+// The brake: teardowns that look like a mistake of the worklist are held until the same answer has come again and again. Pure but
+// for its own memory; design.md "diff: what to do" is the rule.
 //
 // Teardowns of replicas that left the worklist by design (replica_is_proven_once) are not counted and never held. One thread.
 #ifndef RECONCILER_BRAKE_H
@@ -22,7 +22,7 @@ struct brake {
 
 // What one pass would do.
 struct brake_question {
-	size_t managed;	  // replicas in the cluster
+	size_t managed;   // replicas in the cluster
 	size_t teardowns; // countable ones
 	bool worklist_is_empty;
 	uint64_t answer; // brake_answer() over their Namespaces

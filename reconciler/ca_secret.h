@@ -1,6 +1,7 @@
 // The operator's CA in its Secret of OPERATOR_NAMESPACE: read, made when it is missing, renewed when it is due.
 //
-// Several operators share it: whoever comes first makes it, every write carries the resourceVersion it was decided on. One thread.
+// Several operators share it: whoever comes first makes it, every write carries the resourceVersion it was decided on. One
+// thread.
 #ifndef RECONCILER_CA_SECRET_H
 #define RECONCILER_CA_SECRET_H
 

@@ -26,7 +26,7 @@ struct checks {
 	pthread_cond_t changed; // a check was added, or the end has come
 	struct check *first;    // in the order they were started
 	bool is_ending;
-	void (*on_done)(void *arg);
+	void (*on_done)(void *arg, const char *namespace);
 	void *arg;
 	int threads; // that run
 	pthread_t thread[];
@@ -91,8 +91,11 @@ static void *work(void *arg)
 		if (check->is_forgotten)
 			remove_check(checks, check);
 		if (is_wanted && checks->on_done != NULL) {
+			// Once the lock is open the check may be forgotten.
+			char namespace[ENTRY_NAMESPACE_SIZE];
+			memcpy(namespace, check->request.namespace, sizeof(namespace));
 			(void)pthread_mutex_unlock(&checks->lock);
-			checks->on_done(checks->arg);
+			checks->on_done(checks->arg, namespace);
 			(void)pthread_mutex_lock(&checks->lock);
 		}
 	}
@@ -117,7 +120,7 @@ static int start_threads(struct checks *checks, int threads, struct error *err)
 	return rc == 0 ? 0 : error_set_errno(err, rc, "start a thread for checks");
 }
 
-int checks_new(int threads, void (*on_done)(void *arg), void *arg, struct checks **out, struct error *err)
+int checks_new(int threads, void (*on_done)(void *arg, const char *namespace), void *arg, struct checks **out, struct error *err)
 {
 	AUTO(checks) struct checks *checks = calloc(1, sizeof(*checks) + (size_t)threads * sizeof(checks->thread[0]));
 	if (checks == NULL)

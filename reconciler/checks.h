@@ -38,7 +38,8 @@ struct check_result {
 struct checks;
 
 // on_done is called from a thread of the pool when a result is there to be looked at; never for a round that was forgotten.
-MUST_CHECK int checks_new(int threads, void (*on_done)(void *arg), void *arg, struct checks **out, struct error *err);
+MUST_CHECK int checks_new(
+	int threads, void (*on_done)(void *arg, const char *namespace), void *arg, struct checks **out, struct error *err);
 void checks_free(struct checks *checks);
 DEFINE_AUTO(struct checks, checks, checks_free)
 

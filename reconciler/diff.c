@@ -1,5 +1,6 @@
 #include "reconciler/diff.h"
 
+#include "base/uuid.h"
 #include "canopy/intents.h"
 #include <stdlib.h>
 #include <string.h>
@@ -60,9 +61,10 @@ static bool is_too_soon(const struct entry *entry, const struct replica *replica
 	return now_ms - replica->last_restored_at_ms < sizing.minimum_ttl_ms;
 }
 
-struct action diff_next_round(const struct entry *entry, struct replica *replica, const struct settings *settings, int64_t now_ms)
+struct action diff_next_round(
+	const struct entry *entry, const struct replica *replica, const struct settings *settings, int64_t now_ms)
 {
-	struct action act = {.kind = ACTION_NONE, .reason = REASON_IN_SYNC, .entry = entry, .replica = replica};
+	struct action act = {.kind = ACTION_NONE, .reason = REASON_IN_SYNC};
 
 	if (entry->snapshot_id == NULL || replica_has_round_in_hand(replica) || replica->report != NULL)
 		return act;
@@ -88,68 +90,75 @@ struct action diff_next_round(const struct entry *entry, struct replica *replica
 	return act;
 }
 
-static struct action none(enum action_reason reason, const struct entry *entry, struct replica *replica)
+static struct action none(enum action_reason reason)
 {
-	return (struct action){.kind = ACTION_NONE, .reason = reason, .entry = entry, .replica = replica};
+	return (struct action){.kind = ACTION_NONE, .reason = reason};
 }
 
-static struct action decide_entry(
-	const struct entry *entry, struct replica *replica, const struct settings *settings, int64_t now_ms)
+struct action diff_entry(
+	const struct entry *entry, const struct replica *replica, const struct settings *settings, int64_t now_ms)
 {
 	if (entry->known_intent < 0)
-		return none(REASON_UNKNOWN_INTENT, entry, replica);
+		return none(REASON_UNKNOWN_INTENT);
 	if (replica == NULL)
-		return (struct action){.kind = ACTION_PROVISION, .reason = REASON_NEW, .entry = entry};
+		return (struct action){.kind = ACTION_PROVISION, .reason = REASON_NEW};
 	if (!replica_is_of(replica, entry))
-		return none(REASON_FOREIGN, entry, replica);
+		return none(REASON_FOREIGN);
 	if (replica->is_deleting)
-		return none(REASON_BEING_DELETED, entry, replica);
+		return none(REASON_BEING_DELETED);
 	struct action act = diff_next_round(entry, replica, settings, now_ms);
 	// The first round of a Namespace that is there already is no refresh, it is still the provisioning.
-	return act.reason == REASON_NEW ? none(REASON_NEW, entry, replica) : act;
+	return act.reason == REASON_NEW ? none(REASON_NEW) : act;
 }
 
-static struct action decide_replica(struct replica *replica, bool has_unreadable)
+struct action diff_replica(const struct replica *replica, bool has_unreadable)
 {
 	if (replica->is_deleting)
-		return none(REASON_BEING_DELETED, NULL, replica);
+		return none(REASON_BEING_DELETED);
 	// Our label but no identity of ours: someone else's, or damaged by hand. Never deleted.
 	if (!replica->is_managed || replica->replica_id[0] == '\0' || replica->server_id[0] == '\0')
-		return none(REASON_FOREIGN, NULL, replica);
+		return none(REASON_FOREIGN);
 	if (replica->teardown_hold)
-		return none(REASON_TEARDOWN_HOLD, NULL, replica);
+		return none(REASON_TEARDOWN_HOLD);
 	if (has_unreadable)
-		return none(REASON_UNREADABLE_ENTRIES, NULL, replica);
-	return (struct action){.kind = ACTION_TEARDOWN, .reason = REASON_GONE, .replica = replica};
+		return none(REASON_UNREADABLE_ENTRIES);
+	return (struct action){.kind = ACTION_TEARDOWN, .reason = REASON_GONE};
 }
 
-// Both sides sorted by identity, with what has been paired.
-struct pairing {
-	struct entry **entries;       // where identities are equal, in the worklist's order: the first wins
-	struct replica **replicas;    // where identities are equal, by Namespace
-	bool *is_taken;               // of replicas
-	struct replica *by_namespace; // as they were given
-	size_t entry_count, replica_count;
+bool diff_is_worked_on(const struct action *action)
+{
+	return action->reason != REASON_FOREIGN && action->reason != REASON_DUPLICATE &&
+	       action->reason != REASON_UNKNOWN_INTENT && action->reason != REASON_BEING_DELETED;
+}
+
+// --- pairing
+
+// (replica_id, server_id) of one entry or replica.
+struct identity {
+	unsigned char ids[2 * UUID_BYTES];
+	size_t index;
 };
 
-static int compare_identity(const char *replica_a, const char *server_a, const char *replica_b, const char *server_b)
+// Both sides sorted by identity; equal ones by index, so the first of two entries and of two Namespaces wins.
+struct pairing {
+	const struct diff_sides *sides;
+	struct identity *entries, *replicas;
+	size_t entry_count, replica_count; // replicas without an identity are not among them
+	bool *is_taken;                    // of all replicas, by index
+};
+
+static int by_identity(const void *a, const void *b)
 {
-	int order = strcmp(replica_a, replica_b);
-	return order != 0 ? order : strcmp(server_a, server_b);
+	const struct identity *x = a, *y = b;
+	int order = memcmp(x->ids, y->ids, sizeof(x->ids));
+	return order != 0 ? order : (x->index > y->index) - (x->index < y->index);
 }
 
-static int entries_by_identity(const void *a, const void *b)
+static void identify(struct identity *out, const char *replica_id, const char *server_id, size_t index)
 {
-	const struct entry *x = *(struct entry *const *)a, *y = *(struct entry *const *)b;
-	int order = compare_identity(x->replica_id, x->server_id, y->replica_id, y->server_id);
-	return order != 0 ? order : (x > y) - (x < y);
-}
-
-static int replicas_by_identity(const void *a, const void *b)
-{
-	const struct replica *x = *(struct replica *const *)a, *y = *(struct replica *const *)b;
-	int order = compare_identity(x->replica_id, x->server_id, y->replica_id, y->server_id);
-	return order != 0 ? order : strcmp(x->namespace, y->namespace);
+	uuid_to_bytes(replica_id, out->ids);
+	uuid_to_bytes(server_id, out->ids + UUID_BYTES);
+	out->index = index;
 }
 
 static void pairing_fini(struct pairing *p)
@@ -159,121 +168,138 @@ static void pairing_fini(struct pairing *p)
 	free(p->is_taken);
 }
 
-static int pairing_init(
-	struct pairing *p, struct worklist *worklist, struct replica *replicas, size_t replica_count, struct error *err)
+static int identify_all(struct pairing *p, struct error *err)
 {
-	*p = (struct pairing){.entry_count = worklist->count,
-		.replica_count = replica_count,
-		.by_namespace = replicas,
-		.entries = calloc(worklist->count + 1, sizeof(*p->entries)),
-		.replicas = calloc(replica_count + 1, sizeof(*p->replicas)),
-		.is_taken = calloc(replica_count + 1, sizeof(*p->is_taken))};
-	if (p->entries == NULL || p->replicas == NULL || p->is_taken == NULL) {
-		pairing_fini(p);
-		return error_no_memory(err, "diff");
-	}
-	for (size_t i = 0; i < worklist->count; i++)
-		p->entries[i] = &worklist->entries[i];
-	for (size_t i = 0; i < replica_count; i++)
-		p->replicas[i] = &replicas[i];
-	qsort(p->entries, p->entry_count, sizeof(*p->entries), entries_by_identity);
-	qsort(p->replicas, p->replica_count, sizeof(*p->replicas), replicas_by_identity);
-	return 0;
-}
-
-// The Namespace of an entry among those from *from on: the one that bears its name, else the first of its identity. *from moves
-// past the lesser identities.
-static struct replica *take_replica(struct pairing *p, const struct entry *entry, size_t *from)
-{
-	size_t found = SIZE_MAX;
-	for (size_t i = *from; i < p->replica_count; i++) {
-		const struct replica *r = p->replicas[i];
-		int order = compare_identity(r->replica_id, r->server_id, entry->replica_id, entry->server_id);
-		if (order > 0)
-			break;
-		if (order < 0)
-			*from = i + 1;
-		else if (found == SIZE_MAX || strcmp(r->namespace, entry->namespace) == 0)
-			found = i;
-	}
-	if (found == SIZE_MAX)
-		return NULL;
-	p->is_taken[found] = true;
-	return p->replicas[found];
-}
-
-static int name_and_replica(const void *name, const void *replica)
-{
-	return strcmp(name, ((const struct replica *)replica)->namespace);
-}
-
-// A managed Namespace that bears the entry's name but another identity: foreign, so it is not torn down either.
-static struct replica *take_namesake(struct pairing *p, const struct entry *entry)
-{
-	struct replica *namesake = p->replica_count == 0 ? NULL
-							 : bsearch(entry->namespace, p->by_namespace, p->replica_count,
-								   sizeof(*p->by_namespace), name_and_replica);
-	for (size_t i = 0; namesake != NULL && i < p->replica_count; i++) {
-		if (p->replicas[i] == namesake)
-			p->is_taken[i] = true;
-	}
-	return namesake;
-}
-
-static int pair_entry(struct pairing *p, struct entry *entry, size_t *from, const struct settings *settings, int64_t now_ms,
-	struct action *out, struct error *err)
-{
-	struct replica *replica = take_replica(p, entry, from);
-	if (replica != NULL) {
-		memcpy(entry->namespace, replica->namespace, sizeof(entry->namespace));
-	} else {
-		if (entry_namespace(entry->name, entry->replica_id, entry->server_id, entry->namespace, err) < 0)
+	const struct diff_sides *sides = p->sides;
+	for (size_t i = 0; i < sides->entry_count; i++) {
+		struct entry entry;
+		if (sides->open_entry(sides->arg, i, &entry, err) < 0)
 			return -1;
-		replica = take_namesake(p, entry);
+		identify(&p->entries[p->entry_count++], entry.replica_id, entry.server_id, i);
+		entry_close(&entry);
 	}
-	*out = decide_entry(entry, replica, settings, now_ms);
+	for (size_t i = 0; i < sides->replica_count; i++) {
+		struct replica replica;
+		sides->open_replica(sides->arg, i, &replica);
+		if (replica.replica_id[0] != '\0' && replica.server_id[0] != '\0')
+			identify(&p->replicas[p->replica_count++], replica.replica_id, replica.server_id, i);
+	}
+	qsort(p->entries, p->entry_count, sizeof(*p->entries), by_identity);
+	qsort(p->replicas, p->replica_count, sizeof(*p->replicas), by_identity);
 	return 0;
 }
 
-static const char *action_namespace(const struct action *act)
+static int pairing_init(struct pairing *p, const struct diff_sides *sides, struct error *err)
 {
-	return act->entry != NULL ? act->entry->namespace : act->replica->namespace;
+	*p = (struct pairing){.sides = sides,
+		.entries = calloc(sides->entry_count + 1, sizeof(*p->entries)),
+		.replicas = calloc(sides->replica_count + 1, sizeof(*p->replicas)),
+		.is_taken = calloc(sides->replica_count + 1, sizeof(*p->is_taken))};
+	if (p->entries == NULL || p->replicas == NULL || p->is_taken == NULL)
+		return error_no_memory(err, "diff");
+	return identify_all(p, err);
 }
 
-static int actions_by_namespace(const void *a, const void *b)
+static int compare_ids(const struct identity *a, const struct identity *b)
 {
-	return strcmp(action_namespace(a), action_namespace(b));
+	return memcmp(a->ids, b->ids, sizeof(a->ids));
 }
 
-static int pair_all(struct pairing *p, const struct worklist *worklist, const struct settings *settings, int64_t now_ms,
-	struct diff *out, struct error *err)
+// The replica of an entry: of several with its identity the one that bears its name, else the first. *from moves along with the
+// entries. The others stay untaken, so they are torn down like any replica that has no entry.
+static size_t take_replica(struct pairing *p, const struct identity *entry, const char *namespace, size_t *from)
+{
+	size_t found = DIFF_NONE;
+	while (*from < p->replica_count && compare_ids(&p->replicas[*from], entry) < 0)
+		(*from)++;
+	for (; *from < p->replica_count && compare_ids(&p->replicas[*from], entry) == 0; (*from)++) {
+		struct replica replica;
+		size_t index = p->replicas[*from].index;
+		p->sides->open_replica(p->sides->arg, index, &replica);
+		if (found == DIFF_NONE || strcmp(replica.namespace, namespace) == 0)
+			found = index;
+	}
+	if (found != DIFF_NONE)
+		p->is_taken[found] = true;
+	return found;
+}
+
+// The managed Namespace that bears a name, by bisection; DIFF_NONE when there is none.
+static size_t find_namespace(const struct diff_sides *sides, const char *namespace, struct replica *out)
+{
+	size_t low = 0, high = sides->replica_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		sides->open_replica(sides->arg, middle, out);
+		int order = strcmp(namespace, out->namespace);
+		if (order == 0)
+			return middle;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return DIFF_NONE;
+}
+
+static int pair_entry(struct pairing *p, const struct identity *identity, size_t *from, const struct settings *settings,
+	int64_t now_ms, struct diff_row *out, struct error *err)
+{
+	const struct diff_sides *sides = p->sides;
+	struct entry entry;
+	struct replica replica;
+	char namespace[ENTRY_NAMESPACE_SIZE] = "";
+
+	if (sides->open_entry(sides->arg, identity->index, &entry, err) < 0)
+		return -1;
+	int rc = entry_namespace(entry.name, entry.replica_id, entry.server_id, namespace, err);
+	size_t index = take_replica(p, identity, namespace, from);
+	if (index != DIFF_NONE) {
+		sides->open_replica(sides->arg, index, &replica);
+	} else {
+		// One that bears the entry's name but another identity is foreign, so it is not torn down either.
+		index = find_namespace(sides, namespace, &replica);
+		if (index != DIFF_NONE)
+			p->is_taken[index] = true;
+	}
+	*out = (struct diff_row){.action = diff_entry(&entry, index == DIFF_NONE ? NULL : &replica, settings, now_ms),
+		.entry = identity->index,
+		.replica = index};
+	entry_close(&entry);
+	return rc;
+}
+
+static int pair_all(struct pairing *p, const struct settings *settings, int64_t now_ms, struct diff *out, struct error *err)
 {
 	size_t from = 0;
 	for (size_t e = 0; e < p->entry_count; e++) {
-		struct entry *entry = p->entries[e];
-		bool is_duplicate = e > 0 && entry_same(entry, p->entries[e - 1]);
-		if (is_duplicate)
-			out->actions[out->count] = none(REASON_DUPLICATE, entry, NULL);
-		else if (pair_entry(p, entry, &from, settings, now_ms, &out->actions[out->count], err) < 0)
+		const struct identity *entry = &p->entries[e];
+		struct diff_row *row = &out->rows[out->count];
+		*row = (struct diff_row){.action = none(REASON_DUPLICATE), .entry = entry->index, .replica = DIFF_NONE};
+		bool is_duplicate = e > 0 && compare_ids(entry, &p->entries[e - 1]) == 0;
+		if (!is_duplicate && pair_entry(p, entry, &from, settings, now_ms, row, err) < 0)
 			return -1;
 		out->count++;
 	}
-	for (size_t r = 0; r < p->replica_count; r++) {
-		if (!p->is_taken[r])
-			out->actions[out->count++] = decide_replica(p->replicas[r], worklist->unreadable > 0);
+	for (size_t r = 0; r < p->sides->replica_count; r++) {
+		struct replica replica;
+		if (p->is_taken[r])
+			continue;
+		p->sides->open_replica(p->sides->arg, r, &replica);
+		out->rows[out->count++] = (struct diff_row){
+			.action = diff_replica(&replica, p->sides->unreadable > 0), .entry = DIFF_NONE, .replica = r};
 	}
-	qsort(out->actions, out->count, sizeof(*out->actions), actions_by_namespace);
 	return 0;
 }
 
-int diff_compute(struct worklist *worklist, struct replica *replicas, size_t replica_count, const struct settings *settings,
-	int64_t now_ms, struct diff *out, struct error *err)
+int diff_compute(
+	const struct diff_sides *sides, const struct settings *settings, int64_t now_ms, struct diff *out, struct error *err)
 {
 	struct pairing p;
-	if (pairing_init(&p, worklist, replicas, replica_count, err) < 0)
-		return -1;
-	struct diff made = {.actions = calloc(worklist->count + replica_count + 1, sizeof(*made.actions))};
-	int rc = made.actions == NULL ? error_no_memory(err, "diff") : pair_all(&p, worklist, settings, now_ms, &made, err);
+	struct diff made = {.rows = calloc(sides->entry_count + sides->replica_count + 1, sizeof(*made.rows))};
+	int rc = pairing_init(&p, sides, err);
+	if (rc == 0)
+		rc = made.rows == NULL ? error_no_memory(err, "diff") : pair_all(&p, settings, now_ms, &made, err);
 	pairing_fini(&p);
 	if (rc < 0)
 		diff_fini(&made);
@@ -284,6 +310,6 @@ int diff_compute(struct worklist *worklist, struct replica *replicas, size_t rep
 
 void diff_fini(struct diff *diff)
 {
-	free(diff->actions);
+	free(diff->rows);
 	*diff = (struct diff){0};
 }

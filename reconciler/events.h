@@ -1,7 +1,7 @@
 // Events (events.k8s.io/v1) for people: what happened to a replica. Repeats are merged into one series.
 //
-// Never a fault of the caller: an Event that cannot be sent is logged and forgotten. Any thread. The API server keeps Events about an
-// hour; they are no storage.
+// Never a fault of the caller: an Event that cannot be sent is logged and forgotten. Any thread. The API server keeps Events
+// about an hour; they are no storage.
 #ifndef RECONCILER_EVENTS_H
 #define RECONCILER_EVENTS_H
 

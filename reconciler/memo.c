@@ -1,16 +1,19 @@
 #include "reconciler/memo.h"
 
 #include "base/random.h"
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define BUCKETS 4096 // two or three memos a bucket at 10,000 replicas
+#define BUCKETS 256
 #define FIRST_WAIT_MS 1000
 #define LONGEST_WAIT_MS 60000
 #define JITTER_PERCENT 20
 
 struct memos {
+	pthread_mutex_t lock; // guards the chains, not what is in a memo
 	struct memo *buckets[BUCKETS];
+	size_t foreign;
 };
 
 int memos_new(struct memos **out, struct error *err)
@@ -18,6 +21,7 @@ int memos_new(struct memos **out, struct error *err)
 	struct memos *made = calloc(1, sizeof(*made));
 	if (made == NULL)
 		return error_no_memory(err, "memos");
+	(void)pthread_mutex_init(&made->lock, NULL);
 	*out = made;
 	return 0;
 }
@@ -26,52 +30,68 @@ void memos_free(struct memos *memos)
 {
 	if (memos == NULL)
 		return;
-	memos_sweep(memos); // what was seen is left once
-	memos_sweep(memos);
+	for (size_t i = 0; i < BUCKETS; i++) {
+		while (memos->buckets[i] != NULL) {
+			struct memo *gone = memos->buckets[i];
+			memos->buckets[i] = gone->next;
+			free(gone);
+		}
+	}
+	(void)pthread_mutex_destroy(&memos->lock);
 	free(memos);
 }
 
-static size_t bucket_of(const char *namespace)
+static struct memo **find(struct memos *memos, const char *namespace)
 {
 	uint32_t hash = UINT32_C(2166136261); // FNV-1a, 32 bit
 	for (const char *c = namespace; *c != '\0'; c++)
 		hash = (hash ^ (unsigned char)*c) * UINT32_C(16777619);
-	return hash % BUCKETS;
+	struct memo **at = &memos->buckets[hash % BUCKETS];
+	while (*at != NULL && strcmp((*at)->namespace, namespace) != 0)
+		at = &(*at)->next;
+	return at;
 }
 
-struct memo *memos_get(struct memos *memos, const char *namespace)
+struct memo *memos_take(struct memos *memos, const char *namespace)
 {
-	struct memo **first = &memos->buckets[bucket_of(namespace)];
-	struct memo *m = *first;
-	while (m != NULL && strcmp(m->namespace, namespace) != 0)
-		m = m->next;
-	if (m == NULL) {
-		m = calloc(1, sizeof(*m));
-		if (m == NULL)
-			return NULL;
-		memcpy(m->namespace, namespace, strnlen(namespace, sizeof(m->namespace) - 1));
-		m->next = *first;
-		*first = m;
+	(void)pthread_mutex_lock(&memos->lock);
+	struct memo **at = find(memos, namespace);
+	if (*at == NULL) {
+		*at = calloc(1, sizeof(**at));
+		if (*at != NULL)
+			memcpy((*at)->namespace, namespace, strnlen(namespace, sizeof((*at)->namespace) - 1));
 	}
-	m->is_seen = true;
-	return m;
+	struct memo *memo = *at;
+	if (memo != NULL)
+		memos->foreign -= memo->is_foreign;
+	(void)pthread_mutex_unlock(&memos->lock);
+	return memo;
 }
 
-void memos_sweep(struct memos *memos)
+static bool says_nothing(const struct memo *memo)
 {
-	for (size_t i = 0; i < BUCKETS; i++) {
-		struct memo **at = &memos->buckets[i];
-		while (*at != NULL) {
-			struct memo *m = *at;
-			if (m->is_seen) {
-				m->is_seen = false;
-				at = &m->next;
-			} else {
-				*at = m->next;
-				free(m);
-			}
-		}
+	return memo->errors_in_row == 0 && memo->teardown_since_mono_ms == 0 && memo->landed_run_id[0] == '\0' &&
+	       !memo->is_foreign;
+}
+
+void memos_put(struct memos *memos, struct memo *memo)
+{
+	(void)pthread_mutex_lock(&memos->lock);
+	memos->foreign += memo->is_foreign;
+	if (says_nothing(memo)) {
+		struct memo **at = find(memos, memo->namespace);
+		*at = memo->next;
+		free(memo);
 	}
+	(void)pthread_mutex_unlock(&memos->lock);
+}
+
+size_t memos_foreign(struct memos *memos)
+{
+	(void)pthread_mutex_lock(&memos->lock);
+	size_t count = memos->foreign;
+	(void)pthread_mutex_unlock(&memos->lock);
+	return count;
 }
 
 void memo_failed(struct memo *memo, const struct error *err, int64_t now_mono_ms)

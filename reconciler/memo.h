@@ -1,7 +1,7 @@
-// What the operator remembers of a replica between two passes and may forget: errors in a row, reports that landed unrecorded.
+// What the operator remembers of a replica between two looks and may forget: errors in a row, reports that landed unrecorded.
 //
-// The table belongs to the thread of the pass; a memo to the worker that has its replica in hand. Pointers stay valid until
-// memos_sweep().
+// The table may be used by any thread; a memo belongs to the worker that has its replica in hand, from memos_take() to
+// memos_put(). Only those that say something are kept.
 #ifndef RECONCILER_MEMO_H
 #define RECONCILER_MEMO_H
 
@@ -14,11 +14,10 @@
 struct memo {
 	char namespace[ENTRY_NAMESPACE_SIZE];
 	int errors_in_row;
-	int64_t next_try_mono_ms; // 0: at once
-	int64_t teardown_since_mono_ms; // when it first was to go; 0: it is not
+	int64_t next_try_mono_ms;           // 0: at once
+	int64_t teardown_since_mono_ms;     // when it first was to go; 0: it is not
 	char landed_run_id[UUID_TEXT_SIZE]; // canopy took this report, but the cluster does not say so yet
-	bool is_foreign; // its Namespace is there and is not ours
-	bool is_seen;	 // in this pass
+	bool is_foreign;                    // its Namespace is there and is not ours
 	struct memo *next;
 };
 
@@ -28,11 +27,12 @@ MUST_CHECK int memos_new(struct memos **out, struct error *err);
 void memos_free(struct memos *memos);
 DEFINE_AUTO(struct memos, memos, memos_free)
 
-// The memo of a Namespace, made when there is none; marks it as seen. NULL only when memory is out.
-struct memo *memos_get(struct memos *memos, const char *namespace);
+// The memo of a Namespace, made when there is none. NULL only when memory is out.
+struct memo *memos_take(struct memos *memos, const char *namespace);
+void memos_put(struct memos *memos, struct memo *memo);
 
-// Forget what was not seen since the last sweep.
-void memos_sweep(struct memos *memos);
+// How many were given up on because a namesake is foreign.
+size_t memos_foreign(struct memos *memos);
 
 // After an error: wait 1 s, 2 s, 4 s ... 60 s with jitter, or what the server asked for. After a success: nothing to wait for.
 void memo_failed(struct memo *memo, const struct error *err, int64_t now_mono_ms);

@@ -9,17 +9,17 @@
 #include "base/error.h"
 
 enum metric {
-	METRIC_TICK_DURATION_SECONDS,	 // histogram
-	METRIC_WORKLIST_ENTRIES,	 // gauge
-	METRIC_REPLICAS,		 // gauge {state,intent}
-	METRIC_ACTIONS_TOTAL,		 // counter {action,reason}
-	METRIC_ROUNDS_TOTAL,		 // counter {outcome}
+	METRIC_TICK_DURATION_SECONDS,    // histogram
+	METRIC_WORKLIST_ENTRIES,         // gauge
+	METRIC_REPLICAS,                 // gauge {state,intent}
+	METRIC_ACTIONS_TOTAL,            // counter {action,reason}
+	METRIC_ROUNDS_TOTAL,             // counter {outcome}
 	METRIC_RESTORE_DURATION_SECONDS, // histogram
-	METRIC_REPORTS_TOTAL,		 // counter {result}: landed, refused, failed, given_up
-	METRIC_REPORTS_OWED,		 // gauge
-	METRIC_TEARDOWNS_HELD,		 // gauge
-	METRIC_CANOPY_REQUESTS_TOTAL,	 // counter {endpoint,code}
-	METRIC_KUBE_REQUESTS_TOTAL,	 // counter {verb,resource,code}
+	METRIC_REPORTS_TOTAL,            // counter {result}: landed, refused, failed, given_up
+	METRIC_REPORTS_OWED,             // gauge
+	METRIC_TEARDOWNS_HELD,           // gauge
+	METRIC_CANOPY_REQUESTS_TOTAL,    // counter {endpoint,code}
+	METRIC_KUBE_REQUESTS_TOTAL,      // counter {verb,resource,code}
 	METRIC_LAST_TICK_TIMESTAMP_SECONDS,
 	METRIC_REPLICAS_UNAVAILABLE,
 	METRIC_LEADER,

@@ -14,8 +14,8 @@ struct output_column {
 };
 
 // rows is an array of objects; null is shown as "-".
-MUST_CHECK int output_rows(const json_t *rows, const struct output_column *columns, size_t count, enum output_format format,
-	struct error *err);
+MUST_CHECK int output_rows(
+	const json_t *rows, const struct output_column *columns, size_t count, enum output_format format, struct error *err);
 
 // Add a member; value NULL becomes null.
 MUST_CHECK int output_set(json_t *row, const char *key, const char *value, struct error *err);

@@ -1,7 +1,8 @@
 #include "reconciler/pass.h"
 
 #include "base/log.h"
-#include "canopy/intents.h"
+#include "reconciler/decide.h"
+#include "reconciler/reconcile.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,167 +25,300 @@ int pass_fetch(struct manager *op, struct error *err)
 	if (is_unchanged)
 		return 0;
 	note_unreadable(fresh);
-	worklist_free(op->worklist);
-	op->worklist = TAKE_PTR(fresh);
+	worklist_free(op->fetched);
+	op->fetched = TAKE_PTR(fresh);
 	return 0;
 }
 
-static bool is_brakeable(const struct action *act)
+static void name(struct pass_names *names, const char *namespace)
 {
-	return act->kind == ACTION_TEARDOWN && !replica_is_proven_once(act->replica);
+	names->count++;
+	if (names->named < PASS_NAMES_MAX)
+		memcpy(names->names[names->named++], namespace, strnlen(namespace, ENTRY_NAMESPACE_SIZE - 1) + 1);
 }
 
-static void apply_brake(struct manager *op, struct pass *pass, int64_t now_mono_ms)
+// --- both sides of the diff
+
+struct sides {
+	const struct worklist *worklist;
+	struct record **replicas; // the records whose Namespace is there
+};
+
+static int open_entry(const void *arg, size_t i, struct entry *out, struct error *err)
 {
-	struct brake_question question = {.managed = pass->cluster->replica_count,
-		.worklist_is_empty = op->worklist->count == 0,
-		.now_mono_ms = now_mono_ms};
-	for (size_t i = 0; i < pass->diff.count; i++) {
-		if (!is_brakeable(&pass->diff.actions[i]))
+	const struct sides *sides = arg;
+	return entry_open(sides->worklist->entries[i], out, err);
+}
+
+static void open_replica(const void *arg, size_t i, struct replica *out)
+{
+	const struct sides *sides = arg;
+	(void)record_open_replica(sides->replicas[i], out);
+}
+
+static size_t with_namespace(struct record **records, size_t count, struct record **out)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (record_has_replica(records[i]))
+			out[n++] = records[i];
+	}
+	return n;
+}
+
+// --- the brake
+
+static bool is_brakeable(const struct sides *sides, const struct diff_row *row, struct replica *out)
+{
+	if (row->action.kind != ACTION_TEARDOWN)
+		return false;
+	open_replica(sides, row->replica, out);
+	return !replica_is_proven_once(out);
+}
+
+static void apply_brake(struct manager *op, const struct sides *sides, struct diff *diff, int64_t now_mono_ms, struct pass *pass)
+{
+	struct replica replica;
+	struct brake_question question = {
+		.managed = pass->managed, .worklist_is_empty = sides->worklist->count == 0, .now_mono_ms = now_mono_ms};
+	for (size_t i = 0; i < diff->count; i++) {
+		if (!is_brakeable(sides, &diff->rows[i], &replica))
 			continue;
 		question.teardowns++;
-		question.answer = brake_answer(question.answer, pass->diff.actions[i].replica->namespace);
+		question.answer = brake_answer(question.answer, replica.namespace);
 	}
 	if (!op->settings->teardown_guard || !brake_holds(&op->brake, &question))
 		return;
-	for (size_t i = 0; i < pass->diff.count; i++) {
-		struct action *act = &pass->diff.actions[i];
-		if (!is_brakeable(act))
+	for (size_t i = 0; i < diff->count; i++) {
+		if (!is_brakeable(sides, &diff->rows[i], &replica))
 			continue;
-		act->kind = ACTION_NONE;
-		act->reason = REASON_BRAKE;
-		pass->held++;
+		diff->rows[i].action = (struct action){.kind = ACTION_NONE, .reason = REASON_BRAKE};
+		name(&pass->held, replica.namespace);
 	}
 }
 
-// With an old worklist nothing begins and nothing ends; rounds in hand and reports go on.
-static void freeze(struct pass *pass)
+// --- what is wanted of each replica from now on
+
+// The record of a row: its replica's, else the one of the entry's name.
+static struct record *record_of(struct cache *cache, const struct sides *sides, const struct diff_row *row, struct error *err)
 {
-	for (size_t i = 0; i < pass->diff.count; i++)
-		pass->diff.actions[i].kind = ACTION_NONE;
+	struct entry entry;
+	char namespace[ENTRY_NAMESPACE_SIZE];
+	if (row->replica != DIFF_NONE)
+		return sides->replicas[row->replica];
+	if (open_entry(sides, row->entry, &entry, err) < 0)
+		return NULL;
+	int rc = entry_namespace(entry.name, entry.replica_id, entry.server_id, namespace, err);
+	entry_close(&entry);
+	struct record *record = rc < 0 ? NULL : cache_record(cache, namespace);
+	if (rc == 0 && record == NULL)
+		(void)error_no_memory(err, "record");
+	return record;
 }
 
-// A candidate for a slot, and since when it waits.
-struct candidate {
-	struct work *work;
-	int64_t since_ms;
-};
-
-static int oldest_first(const void *a, const void *b)
+// A foreign Namespace may bear the name of one entry and be that of another: the other one's row counts.
+static bool is_row_for_record(const struct diff_row *row)
 {
-	const struct candidate *x = a, *y = b;
-	if (x->since_ms != y->since_ms)
-		return x->since_ms < y->since_ms ? -1 : 1;
-	return strcmp(x->work->entry->namespace, y->work->entry->namespace);
+	return row->action.reason != REASON_DUPLICATE && !(row->action.reason == REASON_FOREIGN && row->entry != DIFF_NONE);
 }
 
-static bool wants_slot(const struct manager *op, const struct work *work, int64_t now_ms, int64_t *since_ms)
+// The record of each row that has one; made where it is not there yet.
+static int find_records(
+	struct cache *cache, const struct sides *sides, const struct diff *diff, struct record **out, struct error *err)
 {
-	if (work->entry == NULL || work->entry->known_intent < 0 || work->entry->snapshot_id == NULL)
-		return false;
-	if (work->replica == NULL) {
-		*since_ms = now_ms;
-		return work->action.kind == ACTION_PROVISION;
+	for (size_t i = 0; i < diff->count; i++) {
+		if (!is_row_for_record(&diff->rows[i]))
+			continue;
+		out[i] = record_of(cache, sides, &diff->rows[i], err);
+		if (out[i] == NULL)
+			return -1;
 	}
-	const struct replica *r = work->replica;
-	*since_ms = r->failed_at_ms > r->last_restored_at_ms ? r->failed_at_ms : r->last_restored_at_ms;
-	if (*since_ms == REPLICA_NEVER)
-		*since_ms = r->created_at_ms;
-	bool may_begin = work->action.kind == ACTION_REFRESH || work->action.reason == REASON_NEW;
-	return may_begin && diff_next_round(work->entry, work->replica, op->settings, now_ms).kind == ACTION_REFRESH;
-}
-
-static int give_slots(const struct manager *op, struct pass *pass, int64_t now_ms, struct error *err)
-{
-	AUTO_FREE struct candidate *candidates = calloc(pass->work_count + 1, sizeof(*candidates));
-	size_t waiting = 0;
-	int restoring = 0;
-	if (candidates == NULL)
-		return error_no_memory(err, "slots");
-	for (size_t i = 0; i < pass->cluster->replica_count; i++)
-		restoring += pass->cluster->replicas[i].state == STATE_RESTORING;
-	for (size_t i = 0; i < pass->work_count; i++) {
-		if (wants_slot(op, &pass->works[i], now_ms, &candidates[waiting].since_ms))
-			candidates[waiting++].work = &pass->works[i];
-	}
-	qsort(candidates, waiting, sizeof(*candidates), oldest_first);
-	for (size_t i = 0; i < waiting && restoring < op->settings->max_concurrent_restores; i++, restoring++)
-		candidates[i].work->has_slot = true;
 	return 0;
 }
 
-// Whether a pair is looked at beyond its action: not what is foreign, unreadable to us, or a second of its kind.
-static bool is_worked_on(const struct action *act)
+static void want(const struct sides *sides, const struct diff *diff, struct record **records)
 {
-	return act->reason != REASON_FOREIGN && act->reason != REASON_DUPLICATE && act->reason != REASON_UNKNOWN_INTENT &&
-	       act->reason != REASON_BEING_DELETED;
+	for (size_t i = 0; i < diff->count; i++) {
+		const struct wanted foreign = {.action = {.kind = ACTION_NONE, .reason = REASON_FOREIGN}};
+		if (diff->rows[i].replica != DIFF_NONE)
+			record_want(sides->replicas[diff->rows[i].replica], &foreign);
+	}
+	for (size_t i = 0; i < diff->count; i++) {
+		const struct diff_row *row = &diff->rows[i];
+		const struct wanted wanted = {
+			.entry = row->entry == DIFF_NONE ? NULL : sides->worklist->entries[row->entry], .action = row->action};
+		if (records[i] != NULL)
+			record_want(records[i], &wanted);
+	}
 }
 
-static int make_works(struct manager *op, struct pass *pass, struct error *err)
+static void name_rows(const struct sides *sides, const struct diff *diff, struct pass *pass)
 {
-	pass->works = calloc(pass->diff.count + 1, sizeof(*pass->works));
-	if (pass->works == NULL)
+	struct replica replica;
+	for (size_t i = 0; i < diff->count; i++) {
+		const struct diff_row *row = &diff->rows[i];
+		struct entry entry;
+		struct error ignored;
+		if (row->action.reason == REASON_FOREIGN) {
+			open_replica(sides, row->replica, &replica);
+			name(&pass->foreign, replica.namespace);
+		} else if (row->action.reason == REASON_DUPLICATE && open_entry(sides, row->entry, &entry, &ignored) == 0) {
+			name(&pass->duplicates, entry.name);
+			entry_close(&entry);
+		}
+	}
+}
+
+// Entries that left: their records must not point into the old worklist.
+static void unwant(struct record **records, size_t count)
+{
+	static const struct wanted nothing = {0};
+	for (size_t i = 0; i < count; i++)
+		record_want(records[i], &nothing);
+}
+
+static int decide_all(struct manager *op, const struct worklist *worklist, struct record **records, size_t count, int64_t now_ms,
+	int64_t now_mono_ms, struct pass *out, struct error *err)
+{
+	AUTO(diff) struct diff diff = {0};
+	AUTO_FREE struct record **replicas = calloc(count + 1, sizeof(struct record *));
+	if (replicas == NULL)
 		return error_no_memory(err, "pass");
-	for (size_t i = 0; i < pass->diff.count; i++) {
-		const struct action *act = &pass->diff.actions[i];
-		pass->foreign += act->reason == REASON_FOREIGN;
-		if (!is_worked_on(act) || (act->replica == NULL && act->kind == ACTION_NONE))
-			continue;
-		struct work *work = &pass->works[pass->work_count];
-		*work = (struct work){.action = *act, .entry = act->entry, .replica = act->replica};
-		work->memo = memos_get(op->memos, act->entry != NULL ? act->entry->namespace : act->replica->namespace);
-		if (work->memo == NULL)
-			return error_no_memory(err, "memo");
-		pass->work_count++;
-	}
+	const struct sides sides = {.worklist = worklist, .replicas = replicas};
+	out->managed = with_namespace(records, count, replicas);
+	const struct diff_sides both = {.entry_count = worklist->count,
+		.replica_count = out->managed,
+		.unreadable = worklist->unreadable,
+		.open_entry = open_entry,
+		.open_replica = open_replica,
+		.arg = &sides};
+	if (diff_compute(&both, op->settings, now_ms, &diff, err) < 0)
+		return -1;
+	AUTO_FREE struct record **rows = calloc(diff.count + 1, sizeof(struct record *));
+	if (rows == NULL)
+		return error_no_memory(err, "pass");
+	apply_brake(op, &sides, &diff, now_mono_ms, out);
+	name_rows(&sides, &diff, out);
+	if (find_records(op->cache, &sides, &diff, rows, err) < 0)
+		return -1;
+	// From here on nothing fails: all are decided anew, or none.
+	unwant(records, count);
+	want(&sides, &diff, rows);
 	return 0;
 }
 
-int pass_prepare(struct manager *op, bool is_current, int64_t now_ms, int64_t now_mono_ms, struct pass *out, struct error *err)
+int pass_decide(struct manager *op, bool is_current, int64_t now_ms, int64_t now_mono_ms, struct pass *out, struct error *err)
 {
+	struct record **records = NULL;
+	size_t count = 0;
+	const struct worklist *worklist = op->fetched != NULL ? op->fetched : op->worklist;
+
 	*out = (struct pass){.is_current = is_current};
-	if (op->worklist == NULL)
-		return error_set(err, ERROR_TRANSIENT, "the worklist is not known yet");
-	if (cluster_load(op->k8s, &out->cluster, err) < 0)
-		return error_wrap(err, "cluster");
-	if (diff_compute(
-		    op->worklist, out->cluster->replicas, out->cluster->replica_count, op->settings, now_ms, &out->diff, err) < 0)
+	atomic_store(&op->is_current, is_current);
+	if (!is_current)
+		return 0;
+	if (cache_begin(op->cache, &records, &count, err) < 0)
 		return -1;
-	if (is_current)
-		apply_brake(op, out, now_mono_ms);
-	else
-		freeze(out);
-	if (make_works(op, out, err) < 0)
-		return -1;
-	return is_current ? give_slots(op, out, now_ms, err) : 0;
-}
-
-void pass_fini(struct pass *pass)
-{
-	diff_fini(&pass->diff);
-	cluster_free(pass->cluster);
-	free(pass->works);
-	*pass = (struct pass){0};
-}
-
-int pass_view(const struct manager *op, const struct pass *pass, const struct work *work, int64_t now_ms,
-	struct check_result *result, struct round_view *out, struct error *err)
-{
-	*out = (struct round_view){.entry = work->entry,
-		.replica = work->replica,
-		.scene = cluster_scene(pass->cluster, work->replica->namespace),
-		.settings = op->settings,
-		.has_slot = work->has_slot,
-		.check_result = result,
-		.now_ms = now_ms};
-	if (work->entry != NULL && intents_resolve(op->settings, work->entry, &out->sizing, err) < 0)
-		return -1;
-	if (work->entry == NULL) {
-		// It has left the worklist: what is left to do needs the grace alone.
-		int intent = work->replica->intent == NULL ? -1 : intents_find(work->replica->intent);
-		out->sizing = op->settings->intents[intent < 0 ? INTENT_VERIFY : intent];
+	int rc = decide_all(op, worklist, records, count, now_ms, now_mono_ms, out, err);
+	cache_end(op->cache);
+	if (rc < 0)
+		return error_wrap(err, "pass");
+	if (op->fetched != NULL) {
+		worklist_free(op->worklist);
+		op->worklist = TAKE_PTR(op->fetched);
 	}
-	if (op->checks != NULL && replica_has_round_in_hand(work->replica))
-		out->check = checks_look(op->checks, work->replica->namespace, work->replica->round, result);
 	return 0;
+}
+
+// --- what is due
+
+static void consider(struct manager *op, const struct record *record, const struct subject *subject, int64_t now_ms)
+{
+	struct decision d;
+	struct error ignored = {0};
+	const char *namespace = record_namespace(record);
+	bool is_restoring = subject->replica != NULL && subject->replica->state == STATE_RESTORING;
+	// What cannot be decided is a worker's to complain of.
+	bool is_due = decide(op, subject, slots_has(op->slots, namespace), now_ms, &d, &ignored) < 0 || decision_is_due(&d);
+	if (is_restoring)
+		slots_hold(op->slots, namespace);
+	else if (!is_due && d.step.wants_slot && atomic_load(&op->is_current))
+		slots_wait(op->slots, namespace, decide_waits_since(subject->replica));
+	is_due = is_due || (d.is_worked_on && subject->entry != NULL && subject->replica != NULL &&
+				   decide_is_note_due(subject->entry, subject->replica));
+	if (is_due)
+		queue_add(op->queue, namespace, 0);
+	decision_fini(&d);
+}
+
+static int consider_record(struct manager *op, const struct record *record, int64_t now_ms, struct error *err)
+{
+	struct replica replica;
+	struct entry entry;
+	struct scene scene;
+	const struct wanted *wanted = record_wanted(record);
+	const bool has_replica = record_open_replica(record, &replica);
+	if (wanted->entry == NULL && !has_replica)
+		return 0;
+	if (record_open_scene(op->cache, record, &scene, err) < 0)
+		return -1;
+	if (wanted->entry != NULL && entry_open(wanted->entry, &entry, err) < 0)
+		return -1;
+	const struct subject subject = {.entry = wanted->entry == NULL ? NULL : &entry,
+		.replica = has_replica ? &replica : NULL,
+		.scene = &scene,
+		.decided = wanted->action};
+	consider(op, record, &subject, now_ms);
+	if (wanted->entry != NULL)
+		entry_close(&entry);
+	return 0;
+}
+
+int pass_enqueue(struct manager *op, int64_t now_ms, struct error *err)
+{
+	struct record **records = NULL;
+	size_t count = 0;
+	int rc = 0;
+	if (cache_begin(op->cache, &records, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count && rc == 0; i++)
+		rc = consider_record(op, records[i], now_ms, err);
+	cache_end(op->cache);
+	reconcile_offer_slots(op);
+	return rc;
+}
+
+// --- metrics
+
+static int count_record(struct manager *op, const struct record *record, double *owed, double *unavailable, struct error *err)
+{
+	struct replica r;
+	struct scene scene;
+	if (!record_open_replica(record, &r))
+		return 0;
+	if (record_open_scene(op->cache, record, &scene, err) < 0)
+		return -1;
+	const struct deployment_view *serving = scene_deployment(&scene, r.active_round);
+	metrics_add(op->metrics, METRIC_REPLICAS, replica_state_text[r.state], r.intent == NULL ? "" : r.intent, NULL, 1);
+	*owed += r.report != NULL;
+	*unavailable += r.active_round[0] != '\0' && !replica_is_proven_once(&r) && !r.is_deleting &&
+			(serving == NULL || !serving->is_available);
+	return 0;
+}
+
+int pass_count(struct manager *op, struct error *err)
+{
+	struct record **records = NULL;
+	size_t count = 0;
+	double owed = 0, unavailable = 0;
+	int rc = 0;
+	if (cache_begin(op->cache, &records, &count, err) < 0)
+		return -1;
+	metrics_zero(op->metrics, METRIC_REPLICAS);
+	for (size_t i = 0; i < count && rc == 0; i++)
+		rc = count_record(op, records[i], &owed, &unavailable, err);
+	cache_end(op->cache);
+	metrics_set(op->metrics, METRIC_REPORTS_OWED, NULL, NULL, NULL, owed);
+	metrics_set(op->metrics, METRIC_REPLICAS_UNAVAILABLE, NULL, NULL, NULL, unavailable);
+	return rc;
 }

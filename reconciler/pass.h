@@ -1,49 +1,42 @@
-// A pass in two halves: what is to be done (`plan` stops there), and doing it (tick.c).
+// A pass: the worklist against all that is known of the cluster, decided at once (design.md "diff: what to do").
 //
-// Preparing reads the worklist and the cluster and decides; it writes nothing anywhere.
+// It writes nothing to anybody: what is wanted of each replica goes into its record in the cache, what is due into the queue. The
+// main loop's thread alone, since it owns worklist and brake.
 #ifndef RECONCILER_PASS_H
 #define RECONCILER_PASS_H
 
-#include "reconciler/cluster.h"
 #include "reconciler/diff.h"
 #include "reconciler/manager.h"
-#include "reconciler/round.h"
 
-// One replica in a pass. Borrows from the pass and the operator.
-struct work {
-	struct action action;
-	const struct entry *entry; // NULL when it has left the worklist
-	struct replica *replica;   // NULL when its Namespace is still to be made
-	struct memo *memo;
-	bool has_slot;
-	bool has_changed; // a step was done that another pass may build on
+#define PASS_NAMES_MAX 64 // of each kind that people are told of; the counts are whole
+
+// Namespaces that people are told of.
+struct pass_names {
+	char names[PASS_NAMES_MAX][ENTRY_NAMESPACE_SIZE];
+	size_t named, count;
 };
 
 struct pass {
-	struct cluster *cluster;
-	struct diff diff;
-	struct work *works;
-	size_t work_count;
-	size_t foreign;
-	size_t held;	 // teardowns held by the brake
-	bool is_current; // the worklist is the service's answer of this pass; else the last one known: no provision, claim or teardown
+	bool is_current; // the worklist is the service's answer of this pass; else the last one known: nothing begins, nothing
+			 // ends
+	size_t managed;
+	struct pass_names foreign;    // our label, but not the identity
+	struct pass_names held;       // teardowns held by the brake
+	struct pass_names duplicates; // entries that are there twice
 };
 
-// The worklist as it stands now, into op->worklist. On failure op->worklist stays what it was.
+// The worklist as it stands now; it comes into force with pass_decide(). On failure the last one stays.
 MUST_CHECK int pass_fetch(struct manager *op, struct error *err);
 
-// Read the cluster and decide. is_current says whether op->worklist was fetched for this pass. The caller calls pass_fini() in any case.
-MUST_CHECK int pass_prepare(
+// Decide on the last worklist fetched; is_current says whether this pass fetched it. On failure everything stays as it was
+// decided last.
+MUST_CHECK int pass_decide(
 	struct manager *op, bool is_current, int64_t now_ms, int64_t now_mono_ms, struct pass *out, struct error *err);
-void pass_fini(struct pass *pass);
 
-static inline void auto_pass(struct pass *pass)
-{
-	pass_fini(pass);
-}
+// Put into the queue what has something to do, and note who waits for a slot and who has one.
+MUST_CHECK int pass_enqueue(struct manager *op, int64_t now_ms, struct error *err);
 
-// What next_step sees of one work. result is borrowed and filled when its check is done; its details are the caller's.
-MUST_CHECK int pass_view(const struct manager *op, const struct pass *pass, const struct work *work, int64_t now_ms,
-	struct check_result *result, struct round_view *out, struct error *err);
+// Metrics of the replicas as the cache shows them.
+MUST_CHECK int pass_count(struct manager *op, struct error *err);
 
 #endif

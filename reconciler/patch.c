@@ -50,6 +50,19 @@ int patch_send(struct patch *patch, struct k8s_client *k8s, struct replica *repl
 	return 0;
 }
 
+int patch_into(const struct patch *patch, json_t *object, struct error *err)
+{
+	json_t *annotations = json_find(object, "metadata", "annotations");
+	const char *key;
+	json_t *value;
+	bool no_memory = patch->no_memory || annotations == NULL;
+	json_object_foreach (patch->annotations, key, value) {
+		if (!json_is_null(value) && json_object_set(annotations, key, value) < 0)
+			no_memory = true;
+	}
+	return no_memory ? error_no_memory(err, "annotations") : 0;
+}
+
 void patch_fini(struct patch *patch)
 {
 	json_decref(patch->body);

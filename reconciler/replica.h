@@ -10,12 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define REPLICA_STATES(X)                                                                                                        \
-	X(STATE_PENDING, "pending")                                                                                              \
-	X(STATE_RESTORING, "restoring")                                                                                          \
-	X(STATE_STARTING, "starting")                                                                                            \
-	X(STATE_ACTIVE, "active")                                                                                                \
-	X(STATE_FAILED, "failed")                                                                                                \
+#define REPLICA_STATES(X)               \
+	X(STATE_PENDING, "pending")     \
+	X(STATE_RESTORING, "restoring") \
+	X(STATE_STARTING, "starting")   \
+	X(STATE_ACTIVE, "active")       \
+	X(STATE_FAILED, "failed")       \
 	X(STATE_TERMINATING, "terminating")
 
 enum replica_state {
@@ -41,7 +41,7 @@ struct replica {
 	char replica_id[UUID_TEXT_SIZE];
 	char group_id[UUID_TEXT_SIZE];
 	char server_id[UUID_TEXT_SIZE];
-	char *type;   // the annotation's whole text, else the label
+	char *type; // the annotation's whole text, else the label
 	char *intent;
 
 	enum replica_state state;
@@ -71,8 +71,8 @@ struct replica {
 
 extern const char *const replica_state_text[STATE_COUNT];
 
-// Decode a Namespace, whole or metadata only. What it needs must be there (name, uid, resourceVersion); annotations that cannot be
-// read (a person's typing) count as missing. On failure *out is untouched.
+// Decode a Namespace, whole or metadata only. What it needs must be there (name, uid, resourceVersion); annotations that cannot
+// be read (a person's typing) count as missing. On failure *out is untouched.
 MUST_CHECK int replica_from_json(const json_t *namespace, struct replica *out, struct error *err);
 void replica_fini(struct replica *replica);
 

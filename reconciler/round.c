@@ -41,6 +41,7 @@ static bool claim_if_due(const struct round_view *v, struct step *out)
 		return false;
 	out->reason = act.reason;
 	if (!v->has_slot) {
+		out->wants_slot = true;
 		wait_for(out, "a free slot for its restore (MAX_CONCURRENT_RESTORES)");
 		return false;
 	}

@@ -6,7 +6,7 @@
 
 #include "canopy/report.h"
 #include "reconciler/checks.h"
-#include "reconciler/cluster.h"
+#include "reconciler/scene.h"
 #include "reconciler/diff.h"
 
 enum step_kind {
@@ -25,7 +25,7 @@ extern const char *const step_kind_text[];
 
 struct round_view {
 	const struct entry *entry; // NULL: not in the worklist, or the worklist is not known now: no new round begins
-	struct replica *replica;
+	struct replica *replica;   // brought up to date by the steps; never by next_step
 	struct scene scene;
 	const struct settings *settings;
 	struct settings_for_intent sizing;
@@ -38,6 +38,7 @@ struct round_view {
 struct step {
 	enum step_kind kind;
 	enum action_reason reason; // of a claim
+	bool wants_slot;           // STEP_WAIT: a claim is due and waits for its slot alone
 	// STEP_START
 	struct restore_message restored;
 	// STEP_FAIL

@@ -6,6 +6,7 @@
 #include "reconciler/tick.h"
 #include "reconciler/web.h"
 #include "reconciler/wiring.h"
+#include "reconciler/workers.h"
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -28,8 +29,8 @@ struct loop {
 	struct manager *op;
 	struct wiring *wiring;
 	int64_t broker_kept_mono_ms; // when the CA was last looked at
-	int wake_fd;   // eventfd: a check is done, or it is time to stop
-	int signal_fd; // signalfd: SIGTERM, SIGINT
+	int wake_fd;                 // eventfd: the Lease came or went, the cluster is known, or it is time to stop
+	int signal_fd;               // signalfd: SIGTERM, SIGINT
 	pthread_t signal_thread;
 	bool has_signal_thread;
 	int quit_fd; // eventfd: the signal thread shall end
@@ -200,6 +201,8 @@ static bool wait_to_lead(struct loop *loop)
 	if (manager_leads(op))
 		return true;
 	op->brake = (struct brake){0};
+	slots_clear(op->slots);
+	queue_clear(op->queue);
 	// No pass is under way, so nothing is left to be cancelled; the broker serves on.
 	if (!atomic_load(&op->stopping))
 		atomic_store(&op->cancelling, false);
@@ -207,24 +210,50 @@ static bool wait_to_lead(struct loop *loop)
 	return false;
 }
 
-static void run_passes(struct loop *loop, struct workers *workers)
+// Nothing is decided on half a picture: all five lists have to be through.
+static bool wait_to_see(struct loop *loop)
+{
+	if (cache_is_synced(loop->op->cache))
+		return true;
+	pause_for(loop, LEAST_PAUSE_MS / 10);
+	return false;
+}
+
+static void pass(struct manager *op)
+{
+	struct error err = {0};
+	atomic_store(&op->hears_events, true);
+	int rc = tick(op, &err);
+	if (op->worklist != NULL)
+		atomic_store(&op->is_synced, true);
+	if (rc < 0 && !atomic_load(&op->stopping))
+		log_warn("pass not completed", LOG_STR("kind", error_kind_text(err.kind)), LOG_ERR(&err));
+}
+
+// Until the next pass; the metrics follow the workers meanwhile.
+static void pause_counting(struct loop *loop, int64_t ms)
+{
+	int64_t until = clock_mono_ms() + ms;
+	for (int64_t left = ms; left > 0 && !atomic_load(&loop->op->stopping) && manager_leads(loop->op);
+		left = until - clock_mono_ms()) {
+		pause_for(loop, left < LEAST_PAUSE_MS ? left : LEAST_PAUSE_MS);
+		tick_count(loop->op);
+	}
+}
+
+static void run_passes(struct loop *loop)
 {
 	struct manager *op = loop->op;
 	while (!atomic_load(&op->stopping)) {
-		struct error err = {0};
-		bool soon = false;
 		atomic_store(&op->beat_mono_ms, clock_mono_ms());
-		if (!keep_broker(loop) || !wait_to_lead(loop))
+		if (!keep_broker(loop) || !wait_to_lead(loop) || !wait_to_see(loop))
 			continue;
 		register_intents(loop);
 		if (op->canopy != NULL && !op->is_registered)
 			continue;
-		if (tick(op, workers, &soon, &err) == 0)
-			atomic_store(&op->is_synced, true);
-		else if (!atomic_load(&op->stopping))
-			log_warn("pass not completed", LOG_STR("kind", error_kind_text(err.kind)), LOG_ERR(&err));
+		pass(op);
 		int64_t interval_ms = random_jitter(op->settings->reconcile_interval_ms, INTERVAL_JITTER_PERCENT);
-		pause_for(loop, soon || interval_ms < LEAST_PAUSE_MS ? LEAST_PAUSE_MS : interval_ms);
+		pause_counting(loop, interval_ms < LEAST_PAUSE_MS ? LEAST_PAUSE_MS : interval_ms);
 	}
 }
 
@@ -237,14 +266,15 @@ static int run_operator(struct loop *loop, struct wiring *wiring, struct error *
 	atomic_store(&loop->op->beat_mono_ms, clock_mono_ms());
 	metrics_set(loop->op->metrics, METRIC_BUILD_INFO, UNDERSTORY_VERSION, NULL, NULL, 1);
 	wiring_on_wake(wiring, wake, loop);
-	if (workers_new(&workers, err) < 0 ||
-		web_start(loop->op->settings->metrics_addr, loop->op->metrics, &probes, &web, err) < 0)
+	if (web_start(loop->op->settings->metrics_addr, loop->op->metrics, &probes, &web, err) < 0 ||
+		wiring_watch(wiring, err) < 0 || workers_start(loop->op, &workers, err) < 0)
 		return -1;
 	log_info("understory started", LOG_STR("version", UNDERSTORY_VERSION), LOG_INT("metrics_port", web_port(web)),
 		LOG_INT("interval_ms", loop->op->settings->reconcile_interval_ms));
 	if (loop->op->lease != NULL && lease_start(loop->op->lease, err) < 0)
 		return -1;
-	run_passes(loop, workers);
+	run_passes(loop);
+	workers_stop(TAKE_PTR(workers));
 	// Nothing writes any more: the next one need not wait for the Lease to expire.
 	if (loop->op->lease != NULL)
 		lease_stop(loop->op->lease);

@@ -5,7 +5,8 @@
 #include "base/error.h"
 #include "base/settings.h"
 
-// Blocks until SIGTERM or SIGINT; 0 for an orderly end. Call before any thread is started: signals are blocked here for all of them.
+// Blocks until SIGTERM or SIGINT; 0 for an orderly end. Call before any thread is started: signals are blocked here for all of
+// them.
 MUST_CHECK int run(const struct settings *settings, struct error *err);
 
 #endif

@@ -1,7 +1,7 @@
 #include "reconciler/status.h"
 
 #include "base/buf.h"
-#include "reconciler/cluster.h"
+#include "reconciler/cache.h"
 #include "reconciler/wiring.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,14 +54,14 @@ static int why_terminating(struct k8s_client *k8s, const struct replica *r, char
 	return 0;
 }
 
-static int add_row(json_t *rows, const struct replica *r, const struct cluster *cluster, const char *why, struct error *err)
+static int add_row(json_t *rows, const struct look *look, const char *why, struct error *err)
 {
+	const struct replica *r = &look->replica;
 	json_t *row = json_object();
 	char size[32] = "";
 	if (row == NULL || json_array_append_new(rows, row) < 0)
 		return error_no_memory(err, "status");
-	const struct scene scene = cluster_scene(cluster, r->namespace);
-	const struct deployment_view *serving = scene_deployment(&scene, r->active_round);
+	const struct deployment_view *serving = scene_deployment(&look->scene, r->active_round);
 	if (serving != NULL && serving->restored_bytes >= 0) {
 		size_text(serving->restored_bytes, size);
 		if (json_object_set_new(row, "bytes", json_integer(serving->restored_bytes)) < 0)
@@ -86,24 +86,38 @@ static int add_row(json_t *rows, const struct replica *r, const struct cluster *
 	return 0;
 }
 
+static int show(struct manager *op, const char *namespace, json_t *rows, struct error *err)
+{
+	AUTO(look_value) struct look look = {0};
+	AUTO_FREE char *why = NULL;
+	if (cache_look(op->cache, namespace, &look, err) < 0)
+		return -1;
+	if (!look.has_replica)
+		return 0;
+	if (look.replica.is_deleting && why_terminating(op->k8s, &look.replica, &why, err) < 0)
+		return -1;
+	return add_row(rows, &look, why, err);
+}
+
 int status(const struct settings *settings, enum output_format format, struct error *err)
 {
 	static const struct output_column columns[] = {{"NAMESPACE", "namespace", 0}, {"INTENT", "intent", 0},
 		{"STATE", "state", 0}, {"SNAPSHOT", "snapshot_id", 12}, {"POSTGRES", "postgres_version", 12}, {"SIZE", "size", 0},
 		{"REPORT", "report", 0}, {"LAST ERROR", "last_error", 100}};
 	AUTO(wiring) struct wiring *wiring = NULL;
-	AUTO(cluster) struct cluster *cluster = NULL;
 	AUTO(json) json_t *rows = json_array();
+	AUTO_FREE char(*names)[ENTRY_NAMESPACE_SIZE] = NULL;
+	size_t count = 0;
 
-	if (wiring_open(settings, WIRING_CLUSTER, &wiring, err) < 0 ||
-		cluster_load(wiring_manager(wiring)->k8s, &cluster, err) < 0)
+	if (wiring_open(settings, WIRING_CLUSTER, &wiring, err) < 0)
 		return -1;
-	for (size_t i = 0; i < cluster->replica_count; i++) {
-		const struct replica *r = &cluster->replicas[i];
-		AUTO_FREE char *why = NULL;
-		if (r->is_deleting && why_terminating(wiring_manager(wiring)->k8s, r, &why, err) < 0)
-			return -1;
-		if (add_row(rows, r, cluster, why, err) < 0)
+	struct manager *op = wiring_manager(wiring);
+	if (cache_list(op->cache, op->k8s, err) < 0)
+		return error_wrap(err, "cluster");
+	if (cache_names(op->cache, &names, &count, err) < 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		if (show(op, names[i], rows, err) < 0)
 			return -1;
 	}
 	return output_rows(rows, columns, sizeof(columns) / sizeof(columns[0]), format, err);

@@ -33,25 +33,49 @@ static int next_attempt(const struct round_view *v, int *attempt, char key[ROUND
 	return 0;
 }
 
+// What a claim says in annotations, but for what it takes away.
+static int fill(struct patch *p, const struct round_view *v, struct error *err)
+{
+	char run_id[UUID_TEXT_SIZE], key[ROUND_KEY_SIZE];
+	int attempt = 0;
+	if (uuid_make(run_id, err) < 0 || next_attempt(v, &attempt, key, err) < 0)
+		return -1;
+	patch_set(p, ANN_RESTORE_STATE, replica_state_text[STATE_RESTORING]);
+	patch_set(p, ANN_DESIRED_SNAPSHOT_ID, v->entry->snapshot_id);
+	patch_set(p, ANN_DESIRED_SNAPSHOT_AT, v->entry->snapshot_at);
+	patch_set(p, ANN_ROUND, key);
+	patch_set(p, ANN_ROUND_SNAPSHOT_ID, v->entry->snapshot_id);
+	patch_set_int(p, ANN_ATTEMPT, attempt);
+	patch_set(p, ANN_RUN_ID, run_id);
+	patch_set_time(p, ANN_ROUND_STARTED_AT, v->now_ms);
+	return 0;
+}
+
+void step_say_claimed(const struct replica *replica, enum action_reason reason)
+{
+	log_info("round claimed", LOG_STR("namespace", replica->namespace), LOG_STR("snapshot", replica->round_snapshot_id),
+		LOG_INT("attempt", replica->attempt), LOG_STR("round", replica->round), LOG_STR("run_id", replica->run_id),
+		LOG_STR("reason", action_reason_text[reason]));
+}
+
+int step_claim_first(const struct entry *entry, int64_t now_ms, json_t *namespace, struct error *err)
+{
+	AUTO(patch) struct patch p = {0};
+	struct replica nothing_yet = {.last_restored_at_ms = REPLICA_NEVER};
+	const struct round_view v = {.entry = entry, .replica = &nothing_yet, .now_ms = now_ms};
+	patch_init(&p, &nothing_yet);
+	return fill(&p, &v, err) < 0 ? -1 : patch_into(&p, namespace, err);
+}
+
 int step_claim(struct manager *op, struct round_view *v, const struct step *step, struct error *err)
 {
 	AUTO(patch) struct patch p = {0};
-	char run_id[UUID_TEXT_SIZE], key[ROUND_KEY_SIZE];
-	int attempt = 0;
 	const struct replica *r = v->replica;
 
-	if (uuid_make(run_id, err) < 0 || next_attempt(v, &attempt, key, err) < 0)
-		return -1;
 	bool is_other_snapshot = r->round_snapshot_id == NULL || strcmp(r->round_snapshot_id, v->entry->snapshot_id) != 0;
 	patch_init(&p, r);
-	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_RESTORING]);
-	patch_set(&p, ANN_DESIRED_SNAPSHOT_ID, v->entry->snapshot_id);
-	patch_set(&p, ANN_DESIRED_SNAPSHOT_AT, v->entry->snapshot_at);
-	patch_set(&p, ANN_ROUND, key);
-	patch_set(&p, ANN_ROUND_SNAPSHOT_ID, v->entry->snapshot_id);
-	patch_set_int(&p, ANN_ATTEMPT, attempt);
-	patch_set(&p, ANN_RUN_ID, run_id);
-	patch_set_time(&p, ANN_ROUND_STARTED_AT, v->now_ms);
+	if (fill(&p, v, err) < 0)
+		return -1;
 	patch_set(&p, ANN_FORCE_REFRESH, NULL);
 	patch_set(&p, ANN_TRAFFIC, NULL);
 	patch_set(&p, ANN_CREDENTIALS_REFUSED, NULL);
@@ -59,9 +83,7 @@ int step_claim(struct manager *op, struct round_view *v, const struct step *step
 		patch_set(&p, ANN_FAILURES, NULL);
 	if (patch_send(&p, op->k8s, v->replica, err) < 0)
 		return -1;
-	log_info("round claimed", LOG_STR("namespace", v->replica->namespace), LOG_STR("snapshot", v->entry->snapshot_id),
-		LOG_INT("attempt", attempt), LOG_STR("round", key), LOG_STR("run_id", run_id),
-		LOG_STR("reason", action_reason_text[step->reason]));
+	step_say_claimed(v->replica, step->reason);
 	if (step->reason != REASON_NEW)
 		metrics_add(op->metrics, METRIC_ACTIONS_TOTAL, "refresh", action_reason_text[step->reason], NULL, 1);
 	return 0;

@@ -50,7 +50,7 @@ static int get_credentials(struct manager *op, const struct round_view *v, struc
 static int put_secret(struct manager *op, const struct round_view *v, const json_t *secret, struct error *err)
 {
 	enum adopt_result found;
-	if (adopt_create(op->k8s, &K8S_SECRET, v->replica, secret, v->now_ms, &found, err) < 0)
+	if (adopt_create(op, &K8S_SECRET, v->replica, secret, v->now_ms, &found, err) < 0)
 		return -1;
 	if (found == ADOPT_MADE)
 		return 0;
@@ -67,7 +67,7 @@ static int bind_rights(struct manager *op, const struct build *b, const struct r
 	AUTO(json) json_t *binding = NULL;
 	if (build_role_binding(b, &binding, err) < 0)
 		return -1;
-	return adopt_create(op->k8s, &K8S_ROLE_BINDING, replica, binding, clock_wall_ms(), NULL, err);
+	return adopt_create(op, &K8S_ROLE_BINDING, replica, binding, clock_wall_ms(), NULL, err);
 }
 
 static int make_replica_objects(struct manager *op, const struct round_view *v, const struct build *b, struct error *err)
@@ -75,13 +75,13 @@ static int make_replica_objects(struct manager *op, const struct round_view *v, 
 	AUTO(json) json_t *account = NULL;
 	AUTO(json) json_t *policies = NULL;
 	if (bind_rights(op, b, v->replica, err) < 0 || build_service_account(b, &account, err) < 0 ||
-		adopt_create(op->k8s, &K8S_SERVICE_ACCOUNT, v->replica, account, v->now_ms, NULL, err) < 0 ||
+		adopt_create(op, &K8S_SERVICE_ACCOUNT, v->replica, account, v->now_ms, NULL, err) < 0 ||
 		build_network_policies(b, &policies, err) < 0)
 		return -1;
 	size_t i;
 	const json_t *policy;
 	json_array_foreach (policies, i, policy) {
-		if (adopt_create(op->k8s, &K8S_NETWORK_POLICY, v->replica, policy, v->now_ms, NULL, err) < 0)
+		if (adopt_create(op, &K8S_NETWORK_POLICY, v->replica, policy, v->now_ms, NULL, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -96,11 +96,10 @@ static int make_round_objects(struct manager *op, const struct round_view *v, co
 	const struct build_round round = step_round(v);
 
 	if (build_restore_secret(b, &round, credentials, &secret, err) < 0 || put_secret(op, v, secret, err) < 0 ||
-		build_pvc(b, &round, &pvc, err) < 0 ||
-		adopt_create(op->k8s, &K8S_PVC, v->replica, pvc, v->now_ms, NULL, err) < 0 ||
+		build_pvc(b, &round, &pvc, err) < 0 || adopt_create(op, &K8S_PVC, v->replica, pvc, v->now_ms, NULL, err) < 0 ||
 		build_restore_job(b, &round, &job, err) < 0)
 		return -1;
-	return adopt_create(op->k8s, &K8S_JOB, v->replica, job, v->now_ms, NULL, err);
+	return adopt_create(op, &K8S_JOB, v->replica, job, v->now_ms, NULL, err);
 }
 
 int step_make(struct manager *op, struct round_view *v, struct error *err)

@@ -18,6 +18,11 @@ void step_say(struct manager *op, const struct replica *replica, const char *api
 	bool is_warning, const char *reason, const char *note);
 
 // step_claim.c
+
+// The first round of a replica is claimed by the creation of its Namespace: nobody else can decide about one that is not there.
+// Adds the annotations to the Namespace that is about to be made.
+void step_say_claimed(const struct replica *replica, enum action_reason reason);
+MUST_CHECK int step_claim_first(const struct entry *entry, int64_t now_ms, json_t *namespace, struct error *err);
 MUST_CHECK int step_claim(struct manager *op, struct round_view *view, const struct step *step, struct error *err);
 
 // step_make.c

@@ -19,7 +19,7 @@ static int make_password(
 	AUTO(json) json_t *object = NULL;
 	if (secret_make(&password, err) < 0 || build(b, &password, &object, err) < 0)
 		return -1;
-	return adopt_create(op->k8s, &K8S_SECRET, v->replica, object, v->now_ms, NULL, err);
+	return adopt_create(op, &K8S_SECRET, v->replica, object, v->now_ms, NULL, err);
 }
 
 int step_start(struct manager *op, struct round_view *v, const struct step *step, struct error *err)
@@ -36,7 +36,7 @@ int step_start(struct manager *op, struct round_view *v, const struct step *step
 	if (make_password(op, v, &b, build_superuser_secret, err) < 0 ||
 		(is_standing && make_password(op, v, &b, build_analytics_secret, err) < 0) ||
 		build_deployment(&b, &round, &restored, &deployment, err) < 0 ||
-		adopt_create(op->k8s, &K8S_DEPLOYMENT, v->replica, deployment, v->now_ms, NULL, err) < 0)
+		adopt_create(op, &K8S_DEPLOYMENT, v->replica, deployment, v->now_ms, NULL, err) < 0)
 		return -1;
 	patch_init(&p, v->replica);
 	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_STARTING]);

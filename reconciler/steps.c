@@ -65,7 +65,7 @@ static int adopt_namespace(struct manager *op, const struct entry *entry, struct
 	return 0;
 }
 
-int step_provision(struct manager *op, const struct entry *entry, struct replica *out, struct error *err)
+int step_provision(struct manager *op, const struct entry *entry, bool has_slot, struct replica *out, struct error *err)
 {
 	AUTO(json) json_t *object = NULL;
 	AUTO(json) json_t *answer = NULL;
@@ -74,10 +74,14 @@ int step_provision(struct manager *op, const struct entry *entry, struct replica
 
 	if (intents_resolve(op->settings, entry, &b.sizing, err) < 0 || build_namespace(&b, &object, err) < 0)
 		return -1;
+	if (has_slot && entry->snapshot_id != NULL && step_claim_first(entry, clock_wall_ms(), object, err) < 0)
+		return -1;
 	if (k8s_create(op->k8s, &K8S_NAMESPACE, NULL, object, &answer, err) == 0) {
 		if (replica_from_json(answer, &made, err) < 0)
 			return -1;
 		log_info("replica provisioned", LOG_STR("namespace", entry->namespace), LOG_STR("intent", entry->intent));
+		if (made.state == STATE_RESTORING)
+			step_say_claimed(&made, REASON_NEW);
 		metrics_add(op->metrics, METRIC_ACTIONS_TOTAL, "provision", "new", NULL, 1);
 		step_say(op, &made, NULL, NULL, NULL, false, "Provisioned", "the Namespace of this replica was made");
 	} else if (err->kind != ERROR_EXISTS || adopt_namespace(op, entry, &made, err) < 0) {
@@ -147,6 +151,7 @@ int step_teardown(struct manager *op, const struct replica *replica, struct erro
 {
 	if (k8s_delete(op->k8s, &K8S_NAMESPACE, NULL, replica->namespace, replica->uid, replica->resource_version, err) < 0)
 		return error_wrap(err, "teardown");
+	cache_deleted(op->cache, &K8S_NAMESPACE, NULL, replica->namespace, replica->uid);
 	checks_forget(op->checks, replica->namespace, replica->round);
 	log_info("replica torn down", LOG_STR("namespace", replica->namespace), LOG_STR("intent", replica->intent));
 	metrics_add(op->metrics, METRIC_ACTIONS_TOTAL, "teardown", "gone", NULL, 1);
@@ -154,16 +159,8 @@ int step_teardown(struct manager *op, const struct replica *replica, struct erro
 	return 0;
 }
 
-static bool differs(const char *wanted, const char *is)
-{
-	return wanted == NULL ? is != NULL : is == NULL || strcmp(wanted, is) != 0;
-}
-
 int step_note_desired(struct manager *op, const struct entry *entry, struct replica *replica, struct error *err)
 {
-	if (!differs(entry->snapshot_id, replica->desired_snapshot_id) &&
-		!differs(entry->snapshot_at, replica->desired_snapshot_at))
-		return 0;
 	AUTO(patch) struct patch p;
 	patch_init(&p, replica);
 	patch_set(&p, ANN_DESIRED_SNAPSHOT_ID, entry->snapshot_id);

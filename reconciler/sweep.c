@@ -18,6 +18,7 @@ static int delete_seen(struct manager *op, const struct k8s_resource *resource, 
 		return 0;
 	if (k8s_delete(op->k8s, resource, of->namespace, of->name, of->uid, NULL, err) < 0)
 		return -1;
+	cache_deleted(op->cache, resource, of->namespace, of->name, of->uid);
 	log_info("swept", LOG_STR("namespace", of->namespace), LOG_STR("kind", resource->kind), LOG_STR("name", of->name));
 	return 0;
 }

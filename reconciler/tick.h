@@ -1,12 +1,13 @@
-// One pass: the worklist, the cluster, what is to be done, and doing it on the workers.
+// One pass of the running operator: fetch, decide, put what is due into the queue, tell people.
 #ifndef RECONCILER_TICK_H
 #define RECONCILER_TICK_H
 
 #include "reconciler/manager.h"
-#include "reconciler/workers.h"
 
-// *soon is true when something was done or is under way that another pass should look at without waiting for the interval. A failure
-// of one replica is logged, counted and backed off, and is no failure of the pass.
-MUST_CHECK int tick(struct manager *op, struct workers *workers, bool *soon, struct error *err);
+// Fails when the worklist could not be fetched or nothing could be decided; what is in hand goes on all the same.
+MUST_CHECK int tick(struct manager *op, struct error *err);
+
+// Bring the metrics of the replicas up to date when something has changed since.
+void tick_count(struct manager *op);
 
 #endif

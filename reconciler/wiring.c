@@ -1,5 +1,6 @@
 #include "reconciler/wiring.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "reconciler/access.h"
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define LEASE_NAME "understory" // in OPERATOR_NAMESPACE
+#define COALESCE_MS 100         // a report has to leave within a second of its event
 #define PEM_MAX ((size_t)1 << 20)
 
 struct wiring {
@@ -140,6 +142,16 @@ static void wake(struct wiring *w)
 		w->on_wake(w->on_wake_arg);
 }
 
+// Called from the watches' threads. Events come in bursts: what they are about is looked at once.
+static void cluster_changed(void *arg, const char *namespace)
+{
+	struct wiring *w = arg;
+	if (namespace == NULL)
+		wake(w); // a list is through
+	else if (atomic_load(&w->op.hears_events))
+		queue_add(w->op.queue, namespace, clock_mono_ms() + COALESCE_MS);
+}
+
 // Called from the lease's thread. What is in flight when the Lease is lost must not outlive the time in which nobody else may
 // act.
 static void lead_changed(void *arg, bool is_held)
@@ -147,6 +159,9 @@ static void lead_changed(void *arg, bool is_held)
 	struct wiring *w = arg;
 	struct manager *op = &w->op;
 	metrics_set(op->metrics, METRIC_LEADER, NULL, NULL, NULL, is_held ? 1 : 0);
+	// What was decided before another may have led is no base for what is done after.
+	if (!is_held)
+		atomic_store(&op->is_current, false);
 	if (atomic_load(&op->stopping))
 		return;
 	atomic_store(&op->cancelling, !is_held);
@@ -220,6 +235,11 @@ static int learn_version(struct wiring *w, struct error *err)
 	return 0;
 }
 
+int wiring_watch(struct wiring *wiring, struct error *err)
+{
+	return cache_watch(wiring->op.cache, wiring->free_k8s, err);
+}
+
 int wiring_keep_broker(struct wiring *wiring, int64_t now_ms, struct error *err)
 {
 	bool is_changed = false;
@@ -234,9 +254,10 @@ int wiring_keep_broker(struct wiring *wiring, int64_t now_ms, struct error *err)
 	return is_changed ? broker_set_certificate(wiring->broker, wiring->ca.leaf.cert_pem, &wiring->ca.leaf.key_pem, err) : 0;
 }
 
-static void check_done(void *arg)
+static void check_done(void *arg, const char *namespace)
 {
-	wake(arg);
+	struct wiring *w = arg;
+	queue_add(w->op.queue, namespace, 0);
 }
 
 static int open_pools(struct wiring *w, struct error *err)
@@ -254,8 +275,11 @@ int wiring_open(const struct settings *settings, enum wiring_need need, struct w
 	if (w == NULL)
 		return error_no_memory(err, "operator");
 	w->op.settings = settings;
-	if (metrics_new(&w->op.metrics, err) < 0 || memos_new(&w->op.memos, err) < 0 || connect_cluster(w, err) < 0)
+	if (metrics_new(&w->op.metrics, err) < 0 || memos_new(&w->op.memos, err) < 0 || cache_new(&w->op.cache, err) < 0 ||
+		queue_new(&w->op.queue, err) < 0 || slots_new((size_t)settings->max_concurrent_restores, &w->op.slots, err) < 0 ||
+		connect_cluster(w, err) < 0)
 		return -1;
+	cache_on_change(w->op.cache, cluster_changed, w);
 	if (need != WIRING_CLUSTER && connect_canopy(&w->op, err) < 0)
 		return -1;
 	if (read_pem(settings->s3_ca_file, &w->s3_ca_pem, err) < 0)
@@ -283,6 +307,7 @@ void wiring_close(struct wiring *wiring)
 	if (wiring == NULL)
 		return;
 	broker_stop(wiring->broker);
+	cache_free(wiring->op.cache); // its watches use the client
 	ca_state_fini(&wiring->ca);
 	lease_free(wiring->op.lease);
 	checks_free(wiring->op.checks);
@@ -292,6 +317,9 @@ void wiring_close(struct wiring *wiring)
 	k8s_client_free(wiring->free_k8s);
 	k8s_config_free(wiring->config);
 	worklist_free(wiring->op.worklist);
+	worklist_free(wiring->op.fetched);
+	queue_free(wiring->op.queue);
+	slots_free(wiring->op.slots);
 	memos_free(wiring->op.memos);
 	metrics_free(wiring->op.metrics);
 	free(wiring->s3_ca_pem);

@@ -6,9 +6,9 @@
 
 // What a program needs beside the API server.
 enum wiring_need {
-	WIRING_CLUSTER,	 // status: the API server alone
+	WIRING_CLUSTER,  // status: the API server alone
 	WIRING_WORKLIST, // plan: and the worklist
-	WIRING_ALL,	 // run: and checks, Events, the Lease
+	WIRING_ALL,      // run: and checks, Events, the Lease
 };
 
 struct wiring;
@@ -19,12 +19,15 @@ struct manager *wiring_manager(struct wiring *wiring);
 void wiring_close(struct wiring *wiring);
 DEFINE_AUTO(struct wiring, wiring, wiring_close)
 
-// Called from other threads when there is something to do: a check is done, the Lease came or went. run.c wakes its loop by it. Set
+// Called from other threads when the main loop has something to do: the Lease came or went, a list of the cluster is through. Set
 // before the lease is started.
 void wiring_on_wake(struct wiring *wiring, void (*on_wake)(void *arg), void *arg);
 
-// With CREDENTIALS=proxy: make or renew the CA, start the broker or give it the new certificate, learn what the API server can. To be
-// called by the main loop between passes; cheap when there is nothing to do but one GET.
+// Begin to watch the cluster, whether this operator leads or not: one that takes over knows how things stand.
+MUST_CHECK int wiring_watch(struct wiring *wiring, struct error *err);
+
+// With CREDENTIALS=proxy: make or renew the CA, start the broker or give it the new certificate, learn what the API server can.
+// To be called by the main loop between passes; cheap when there is nothing to do but one GET.
 MUST_CHECK int wiring_keep_broker(struct wiring *wiring, int64_t now_ms, struct error *err);
 
 #endif

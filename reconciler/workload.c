@@ -1,7 +1,6 @@
 #include "reconciler/workload.h"
 
 #include "base/clock.h"
-#include "base/quantity.h"
 #include "builders/objects.h"
 #include <stdlib.h>
 #include <string.h>
@@ -184,12 +183,8 @@ void pod_view_fini(struct pod_view *pod)
 int pvc_view_from_json(const json_t *pvc, struct pvc_view *out, struct error *err)
 {
 	struct pvc_view made = {0};
-	struct error ignored;
 	if (read_workload(pvc, &made.of, err) < 0)
 		return error_wrap(err, "persistentvolumeclaim");
-	const char *size = json_find_str(pvc, "spec", "resources", "requests", "storage");
-	if (size != NULL && quantity_bytes(size, &made.requested_bytes, &ignored) < 0)
-		made.requested_bytes = 0;
 	*out = made;
 	return 0;
 }

@@ -1,6 +1,7 @@
 // What runs in a replica's Namespace, reduced to what decisions need: Jobs, Deployments, Pods, PVCs.
 //
-// Decoded from the API's objects as recordings/node-1.26 shows them; nothing here decides. Plain values; a pod view owns its message.
+// Decoded from the API's objects as recordings/node-1.26 shows them; nothing here decides. Plain values; a pod view owns its
+// message.
 #ifndef RECONCILER_WORKLOAD_H
 #define RECONCILER_WORKLOAD_H
 
@@ -36,7 +37,7 @@ struct job_view {
 struct deployment_view {
 	struct workload of;
 	bool is_available;
-	int postgres_major; // app.kubernetes.io/version; 0 when missing
+	int postgres_major;                     // app.kubernetes.io/version; 0 when missing
 	int64_t restored_bytes, restored_files; // -1 when not said
 };
 
@@ -55,8 +56,7 @@ struct pod_view {
 };
 
 struct pvc_view {
-	struct workload of;
-	int64_t requested_bytes;
+	struct workload of; // that it is there is all that is asked: its metadata alone are read
 };
 
 MUST_CHECK int job_view_from_json(const json_t *job, struct job_view *out, struct error *err);
@@ -67,8 +67,8 @@ MUST_CHECK int pvc_view_from_json(const json_t *pvc, struct pvc_view *out, struc
 
 // The one JSON line of a restore pod (builders/scripts): what it restored, or why not.
 struct restore_message {
-	int postgres_major; // 0 when it names none
-	int64_t bytes, files; // -1 when not said
+	int postgres_major;                // 0 when it names none
+	int64_t bytes, files;              // -1 when not said
 	char error[WORKLOAD_MESSAGE_SIZE]; // "" when it worked
 	char stage[32];
 };

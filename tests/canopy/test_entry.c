@@ -296,6 +296,40 @@ static void the_fingerprint_follows_the_declaration_and_not_the_snapshot(void **
 	}
 }
 
+static void a_packed_entry_says_the_same(void **state)
+{
+	(void)state;
+	static const char *const patches[] = {"{}", "{\"snapshot_id\": \"k2\", \"snapshot_at\": null}",
+		"{\"params\": {\"minimum_ttl\": 1, \"memory_limit\": 1073741824, \"deep\": [1, {\"a\": null}]}}",
+		"{\"overdue_after_seconds\": 1}", "{\"secret\": \"s\", \"engine\": \"restic\", \"intent\": \"dbt\"}",
+		"{\"machine_id\": \"b0a7c0de-1111-4222-8333-444455556666\", \"server_id\": \"-\"}"};
+	for (size_t i = 0; i < sizeof(patches) / sizeof(patches[0]); i++) {
+		struct error err = {0};
+		struct entry e, opened;
+		struct pack *pack = NULL;
+		char before[9], after[9];
+		AUTO(json) json_t *object = patched(patches[i]);
+		assert_ok(entry_from_json(object, &e, &err), err);
+		assert_ok(entry_pack(&e, &pack, &err), err);
+		assert_ok(entry_open(pack, &opened, &err), err);
+		assert_ok(entry_fingerprint(&e, before, &err), err);
+		assert_ok(entry_fingerprint(&opened, after, &err), err);
+		if (strcmp(before, after) != 0)
+			fail_msg("%s: %s became %s", patches[i], before, after);
+		assert_int_equal(e.known_intent, opened.known_intent);
+		assert_int_equal(e.has_server_id, opened.has_server_id);
+		assert_string_equal(e.memory_limit, opened.memory_limit);
+		assert_string_equal(e.memory_request, opened.memory_request);
+		assert_int_equal(e.snapshot_id == NULL, opened.snapshot_id == NULL);
+		if (e.snapshot_id != NULL)
+			assert_string_equal(e.snapshot_id, opened.snapshot_id);
+		assert_int_equal(e.snapshot_at == NULL, opened.snapshot_at == NULL);
+		entry_close(&opened);
+		entry_fini(&e);
+		free(pack);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -309,6 +343,7 @@ int main(void)
 		cmocka_unit_test(namespaces_are_named_by_the_vectors),
 		cmocka_unit_test(every_name_gives_a_dns_label),
 		cmocka_unit_test(same_replica_is_both_ids),
+		cmocka_unit_test(a_packed_entry_says_the_same),
 		cmocka_unit_test(the_fingerprint_follows_the_declaration_and_not_the_snapshot),
 	};
 	return cmocka_run_group_tests_name("canopy/entry", cases, NULL, NULL);

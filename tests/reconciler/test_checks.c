@@ -39,8 +39,9 @@ static int teardown_group(void **state)
 	return 0;
 }
 
-static void count_done(void *arg)
+static void count_done(void *arg, const char *namespace)
 {
+	assert_string_not_equal(namespace, "");
 	atomic_fetch_add((atomic_int *)arg, 1);
 }
 

@@ -149,7 +149,8 @@ static void volumes_and_namespaces(void **state)
 	AUTO(json) json_t *bound = recorded("02-pvc-bound");
 	AUTO(json) json_t *terminating = recorded("23-namespace-terminating");
 	assert_ok(pvc_view_from_json(bound, &pvc, &err), err);
-	assert_int_equal(pvc.requested_bytes, INT64_C(1) << 30);
+	assert_string_equal(pvc.of.name, "pgdata");
+	assert_false(pvc.of.is_deleting);
 	assert_ok(replica_from_json(terminating, &replica, &err), err);
 	assert_true(replica.is_deleting);
 	assert_int_equal(replica.state, STATE_TERMINATING);

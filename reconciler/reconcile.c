@@ -1,0 +1,277 @@
+#include "reconciler/reconcile.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "reconciler/decide.h"
+#include "reconciler/gate.h"
+#include "reconciler/steps.h"
+#include <string.h>
+
+// The longest chain of steps that may follow one another at once: claim, make; or activate, report, discard. More is a fault of
+// ours.
+#define STEPS_AT_ONCE 8
+#define LOOK_AGAIN_MS 1000 // after a change: its events wake us too, and this one needs none
+
+// One replica in the hands of a worker.
+struct work {
+	struct manager *op;
+	const char *namespace;
+	struct look look;
+	struct memo *memo;
+	bool is_read;     // the replica is what the API server said to this worker; else it is the cache's and may be older
+	bool has_changed; // something was done that another look may build on
+	bool waits_for_slot;
+};
+
+static struct subject subject_of(struct work *w)
+{
+	return (struct subject){.entry = w->look.has_entry ? &w->look.entry : NULL,
+		.replica = w->look.has_replica ? &w->look.replica : NULL,
+		.scene = &w->look.scene,
+		.decided = w->look.decided};
+}
+
+static int look(struct work *w, struct error *err)
+{
+	struct look fresh;
+	if (cache_look(w->op->cache, w->namespace, &fresh, err) < 0)
+		return -1;
+	look_fini(&w->look);
+	w->look = fresh;
+	return 0;
+}
+
+// What leaves the cluster cannot be guarded by a resourceVersion: asking for credentials, which canopy counts, and sending a
+// report. A cache that has not heard of another operator's work must not lead to either.
+static bool needs_reading(enum step_kind kind)
+{
+	return kind == STEP_MAKE || kind == STEP_REPORT;
+}
+
+// Read the Namespace, and with a round in hand its Job, into the cache, and look again.
+static int read_again(struct work *w, struct error *err)
+{
+	struct manager *op = w->op;
+	AUTO(json) json_t *namespace = NULL;
+	AUTO(json) json_t *job = NULL;
+	char name[OBJECT_NAME_SIZE];
+
+	if (k8s_get(op->k8s, &K8S_NAMESPACE, NULL, w->namespace, &namespace, err) < 0) {
+		if (err->kind == ERROR_NOT_FOUND)
+			cache_gone(op->cache, w->namespace);
+		return -1;
+	}
+	cache_saw(op->cache, &K8S_NAMESPACE, namespace);
+	if (look(w, err) < 0)
+		return -1;
+	w->is_read = true;
+	if (!w->look.has_replica || w->look.replica.state != STATE_RESTORING)
+		return 0;
+	name_restore(w->look.replica.round, name);
+	if (k8s_get(op->k8s, &K8S_JOB, w->namespace, name, &job, err) < 0)
+		// The Role of a Namespace that was just made may lack its binding: then there is no Job either.
+		return err->kind == ERROR_NOT_FOUND || err->http_status == 403 ? 0 : -1;
+	cache_saw(op->cache, &K8S_JOB, job);
+	return look(w, err);
+}
+
+static bool may_go_on(const struct manager *op)
+{
+	return !atomic_load(&op->stopping) && manager_leads(op);
+}
+
+// A claim that is due waits for its slot, or has it now.
+static void ask_for_slot(struct work *w, struct decision *d)
+{
+	struct manager *op = w->op;
+	w->waits_for_slot = false;
+	if (!d->step.wants_slot || !atomic_load(&op->is_current))
+		return;
+	slots_wait(op->slots, w->namespace, decide_waits_since(&w->look.replica));
+	if (slots_take(op->slots, w->namespace))
+		decide_with_slot(d);
+	else
+		w->waits_for_slot = true;
+}
+
+// One step. *again: another one may follow at once.
+static int take_step(struct work *w, struct decision *d, bool *again, struct error *err)
+{
+	struct manager *op = w->op;
+	ask_for_slot(w, d);
+	if (needs_reading(d->step.kind) && !w->is_read) {
+		*again = true;
+		return read_again(w, err);
+	}
+	if (d->step.kind == STEP_WAIT)
+		return 0;
+	int rc = step_do(op, &d->view, &d->step, w->memo, again, err);
+	w->has_changed = true;
+	// A step that is followed at once has written the replica and holds the answer.
+	w->is_read = w->is_read || *again;
+	cache_saw_replica(op->cache, &w->look.replica);
+	atomic_store(&op->beat_mono_ms, clock_mono_ms());
+	return rc;
+}
+
+static int provision(struct work *w, struct error *err)
+{
+	struct manager *op = w->op;
+	char namespace[ENTRY_NAMESPACE_SIZE];
+	const struct entry *entry = &w->look.entry;
+	if (entry_namespace(entry->name, entry->replica_id, entry->server_id, namespace, err) < 0)
+		return -1;
+	// A declaration that was renamed had this Namespace, and it is gone: the next pass gives it the one of its name.
+	if (!atomic_load(&op->is_current) || strcmp(namespace, w->namespace) != 0)
+		return 0;
+	const int64_t now_ms = clock_wall_ms();
+	slots_wait(op->slots, w->namespace, now_ms);
+	int rc = step_provision(op, entry, slots_take(op->slots, w->namespace), &w->look.replica, err);
+	w->memo->is_foreign = rc < 0 && err->kind == ERROR_EXISTS;
+	if (rc < 0)
+		return error_wrap(err, "provision");
+	w->look.has_replica = true;
+	w->is_read = true;
+	w->has_changed = true;
+	cache_saw_replica(op->cache, &w->look.replica);
+	return 0;
+}
+
+static int teardown(struct work *w, struct error *err)
+{
+	struct manager *op = w->op;
+	int64_t now_mono_ms = clock_mono_ms();
+	if (!atomic_load(&op->is_current))
+		return 0;
+	if (w->memo->teardown_since_mono_ms == 0)
+		w->memo->teardown_since_mono_ms = now_mono_ms;
+	if (w->look.replica.report != NULL && !w->is_read && read_again(w, err) < 0)
+		return -1;
+	if (!w->look.has_replica || gate_release(op, &w->look.replica, w->memo, clock_wall_ms(), now_mono_ms, err) < 0)
+		return w->look.has_replica ? -1 : 0;
+	cache_saw_replica(op->cache, &w->look.replica);
+	if (step_teardown(op, &w->look.replica, err) < 0)
+		return -1;
+	w->has_changed = true;
+	return 0;
+}
+
+static int note_desired(struct work *w, struct error *err)
+{
+	if (!w->look.has_entry || !w->look.has_replica || !atomic_load(&w->op->is_current) ||
+		!decide_is_note_due(&w->look.entry, &w->look.replica))
+		return 0;
+	if (step_note_desired(w->op, &w->look.entry, &w->look.replica, err) < 0)
+		return -1;
+	cache_saw_replica(w->op->cache, &w->look.replica);
+	return 0;
+}
+
+static int act(struct work *w, struct decision *d, bool *again, struct error *err)
+{
+	if (d->action.kind == ACTION_TEARDOWN)
+		return teardown(w, err);
+	w->memo->teardown_since_mono_ms = 0;
+	if (d->action.kind != ACTION_PROVISION)
+		return take_step(w, d, again, err) < 0 ? -1 : *again ? 0 : note_desired(w, err);
+	if (provision(w, err) < 0)
+		return -1;
+	*again = w->look.has_replica;
+	return 0;
+}
+
+// Decide anew after each step, on what is known then.
+static int bring_forward(struct work *w, struct error *err)
+{
+	bool again = true;
+	for (int i = 0; i < STEPS_AT_ONCE && again && may_go_on(w->op); i++) {
+		struct decision d;
+		const struct subject subject = subject_of(w);
+		int rc = decide(w->op, &subject, slots_has(w->op->slots, w->namespace), clock_wall_ms(), &d, err);
+		again = false;
+		if (rc == 0 && d.is_worked_on)
+			rc = act(w, &d, &again, err);
+		decision_fini(&d);
+		if (rc < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void enqueue(void *arg, const char *namespace)
+{
+	queue_add(arg, namespace, 0);
+}
+
+void reconcile_offer_slots(struct manager *op)
+{
+	slots_offer(op->slots, enqueue, op->queue);
+}
+
+static void settle_slot(struct work *w)
+{
+	struct manager *op = w->op;
+	if (w->look.has_replica && w->look.replica.state == STATE_RESTORING) {
+		slots_hold(op->slots, w->namespace);
+	} else if (!w->waits_for_slot) {
+		slots_leave(op->slots, w->namespace);
+		reconcile_offer_slots(op);
+	}
+}
+
+// Somebody wrote in between: read again and decide again, the first time without waiting.
+static bool is_overtaken(struct work *w, const struct error *err)
+{
+	struct error ignored = {0};
+	return err->kind == ERROR_CONFLICT && err->http_status == 409 && w->memo->errors_in_row++ == 0 &&
+	       read_again(w, &ignored) == 0;
+}
+
+static void note_failure(struct work *w, const struct error *err)
+{
+	if (is_overtaken(w, err)) {
+		queue_add(w->op->queue, w->namespace, 0);
+		return;
+	}
+	w->waits_for_slot = false;
+	memo_failed(w->memo, err, clock_mono_ms());
+	queue_add(w->op->queue, w->namespace, w->memo->next_try_mono_ms);
+	log_warn("replica not brought forward", LOG_STR("namespace", w->namespace), LOG_STR("kind", error_kind_text(err->kind)),
+		LOG_INT("errors_in_row", w->memo->errors_in_row), LOG_ERR(err));
+}
+
+static void try(struct work *w)
+{
+	struct error err = {0};
+	if (look(w, &err) == 0 && bring_forward(w, &err) == 0) {
+		memo_succeeded(w->memo);
+		if (w->has_changed)
+			queue_add(w->op->queue, w->namespace, clock_mono_ms() + LOOK_AGAIN_MS);
+	} else {
+		note_failure(w, &err);
+	}
+	settle_slot(w);
+	if (w->has_changed)
+		atomic_store(&w->op->has_changed, true);
+	look_fini(&w->look);
+}
+
+void reconcile(struct manager *op, const char *namespace)
+{
+	struct work w = {.op = op, .namespace = namespace};
+	if (!may_go_on(op))
+		return;
+	w.memo = memos_take(op->memos, namespace);
+	if (w.memo == NULL) {
+		log_warn("out of memory: a replica is looked at in the next pass only", LOG_STR("namespace", namespace));
+		return;
+	}
+	if (w.memo->next_try_mono_ms > clock_mono_ms()) {
+		queue_add(op->queue, namespace, w.memo->next_try_mono_ms);
+		if (!slots_has(op->slots, namespace))
+			slots_leave(op->slots, namespace); // others need not wait with it
+	} else {
+		try(&w);
+	}
+	memos_put(op->memos, w.memo);
+}
