@@ -1,14 +1,16 @@
 // A client for the benchmark of the proxy: GETs over keep-alive connections, bodies thrown away as cheaply as the kernel can.
 //
-// usage: load [--ca FILE] HOST:PORT CONNECTIONS PATHS-FILE
+// usage: load [--ca FILE] HOST:PORT CONNECTIONS SECONDS PATHS-FILE
 //
-// Each connection takes the next path when its last answer is whole. Prints "SECONDS BYTES REQUESTS". Any status but 200, or an
-// answer cut short, ends it with exit code 1. Over plain HTTP the kernel drops bodies without copying them (MSG_TRUNC), so that
+// Each connection takes the next path when its last answer is whole, until there is none or the time is up. Prints "SECONDS BYTES
+// REQUESTS": the bytes of bodies that have come, and the requests that were answered whole. Any status but 200, or an answer cut
+// short, ends it with exit code 1. Over plain HTTP the kernel drops bodies without copying them (MSG_TRUNC), so that
 // the client takes little of the processors that it shares with what is measured.
 #include "base/clock.h"
 #include "base/file.h"
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -21,6 +23,8 @@
 #define READ_BYTES ((size_t)256 << 10)
 #define HEAD_MAX 8192
 #define PATHS_BYTES_MAX ((size_t)16 << 20)
+#define TURN 8
+#define LOOK_MS 100 // how often the time is looked at when nothing comes
 
 struct connection {
 	int fd;
@@ -116,15 +120,16 @@ static bool read_head(struct connection *c)
 	const char *length = strcasestr(c->head, "\r\ncontent-length:");
 	if (strncmp(c->head, "HTTP/1.1 200", 12) != 0 || length == NULL)
 		die("answer", c->head);
-	long long total = strtoll(length + strlen("\r\ncontent-length:"), NULL, 10);
-	bytes += total;
-	c->left = total - (long long)(c->head_len - (size_t)(end + 4 - c->head));
+	long long here = (long long)(c->head_len - (size_t)(end + 4 - c->head));
+	c->left = strtoll(length + strlen("\r\ncontent-length:"), NULL, 10) - here;
+	bytes += here;
 	return true;
 }
 
+// A turn, or one connection that is served fast would keep the others waiting. What OpenSSL holds back no event tells of.
 static void go_on(struct connection *c)
 {
-	while (c->is_busy) {
+	for (int step = 0; c->is_busy && (step < TURN || (c->ssl != NULL && SSL_has_pending(c->ssl) == 1)); step++) {
 		if (c->left < 0) {
 			if (!read_head(c))
 				return;
@@ -133,6 +138,7 @@ static void go_on(struct connection *c)
 			if (n == 0)
 				return;
 			c->left -= n;
+			bytes += n;
 		}
 		if (c->left == 0) {
 			requests++;
@@ -148,9 +154,8 @@ static void start(struct connection *c, SSL_CTX *tls)
 		c->ssl = SSL_new(tls);
 		if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1 || SSL_connect(c->ssl) != 1)
 			die("TLS", host);
-		// From here on reads must not block.
-		const struct timeval soon = {.tv_usec = 1};
-		(void)setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
+		if (fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0)
+			die("TLS", strerror(errno));
 	}
 }
 
@@ -160,7 +165,7 @@ int main(int argc, char **argv)
 	SSL_CTX *tls = NULL;
 	char *paths = NULL;
 	size_t len = 0;
-	if (argc == 6 && strcmp(argv[1], "--ca") == 0) {
+	if (argc == 7 && strcmp(argv[1], "--ca") == 0) {
 		tls = SSL_CTX_new(TLS_client_method());
 		if (tls == NULL || SSL_CTX_load_verify_file(tls, argv[2]) != 1)
 			die("CA", argv[2]);
@@ -168,15 +173,19 @@ int main(int argc, char **argv)
 		argv += 2;
 		argc -= 2;
 	}
-	if (argc != 4 || file_read(argv[3], PATHS_BYTES_MAX, &paths, &len, &err) < 0)
-		die("usage", "load [--ca FILE] HOST:PORT CONNECTIONS PATHS-FILE");
+	if (argc != 5 || file_read(argv[4], PATHS_BYTES_MAX, &paths, &len, &err) < 0)
+		die("usage", "load [--ca FILE] HOST:PORT CONNECTIONS SECONDS PATHS-FILE");
 	host = argv[1];
 	next_path = paths;
 	size_t count = strtoul(argv[2], NULL, 10);
 	if (count == 0 || count > CONNECTIONS_MAX)
 		die("connections", argv[2]);
+	double seconds = strtod(argv[3], NULL);
+	if (!(seconds > 0))
+		die("seconds", argv[3]);
 	int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	int64_t begin_ms = clock_mono_ms();
+	int64_t end_ms = begin_ms + (int64_t)(seconds * 1000);
 	for (size_t i = 0; i < count; i++) {
 		struct epoll_event event = {.events = EPOLLIN, .data.ptr = &connections[i]};
 		start(&connections[i], tls);
@@ -187,9 +196,9 @@ int main(int argc, char **argv)
 	long long wanted = 0;
 	for (const char *at = paths; *at != '\0'; at++)
 		wanted += *at == '\n' ? 1 : 0;
-	while (requests < wanted) {
+	while (requests < wanted && clock_mono_ms() < end_ms) {
 		struct epoll_event events[64];
-		int n = epoll_wait(epoll_fd, events, 64, -1);
+		int n = epoll_wait(epoll_fd, events, 64, LOOK_MS);
 		for (int i = 0; i < n; i++)
 			go_on(events[i].data.ptr);
 	}

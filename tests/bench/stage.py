@@ -1,0 +1,173 @@
+"""What the benchmarks share: the stand-ins around one operator, a worklist, and what the kernel says of a process."""
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+import uuid
+
+GROUP = str(uuid.UUID(int=7))
+SERVER = str(uuid.UUID(int=2))
+OPERATOR_NAMESPACE = "pgro-system"
+
+
+def entry(number, intent):
+    """One entry of the worklist, with texts as long as they are in the field; every snapshot is another."""
+    digest = hashlib.sha256(str(number).encode()).hexdigest()
+    return {"replica_id": str(uuid.UUID(digest[32:])), "group_id": GROUP, "server_id": SERVER, "type": "tamanu-postgres",
+            "intent": intent, "name": f"country-facility-{number:04} {intent}", "params": {}, "storage": "s3",
+            "bucket": "country-backups", "prefix": f"facility-{number:04}/", "region": "ap-southeast-2",
+            "snapshot_id": digest[:32], "snapshot_at": "2026-11-20T00:00:00Z"}
+
+
+def namespace(e):
+    """The name that design.md's rule makes of an entry; of these names only the blank needs changing."""
+    raw = uuid.UUID(e["replica_id"]).bytes + uuid.UUID(e["server_id"]).bytes
+    return e["name"].replace(" ", "-") + "-" + hashlib.sha256(raw).hexdigest()[:8]
+
+
+def call(method, url, body=None, kind="application/json"):
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": kind})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        text = answer.read()
+    return json.loads(text) if answer.headers.get("Content-Type", "").startswith("application/json") and text else None
+
+
+def wait_until(what, condition, seconds=120, every=0.1):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise SystemExit(f"{what} did not come within {seconds} s")
+        time.sleep(every)
+
+
+def cpu_seconds(pid):
+    """CPU of a process with all its threads, also those that have ended: its CPU-time clock, as clock_getcpuclockid(3) makes it."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def memory_mib(pid):
+    """(what it holds now, the most that was resident at once). Now: RssAnon and the private file pages of this process alone."""
+    rollup = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    status = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in rollup + [s for s in status if s.startswith("VmHWM")]}
+    return (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024, kib["VmHWM"] / 1024
+
+
+class Stage:
+    """The stand-ins and one operator; all of it ends with the block. objects: lines of the file that stub-apiserver starts with; with
+    it, objects outlive that program (restart_api)."""
+
+    def __init__(self, build, worklist=(), objects=None):
+        self.build, self.worklist, self.objects, self.running = build, list(worklist), objects, {}
+
+    def __enter__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="understory-stage."))
+        try:
+            self.set_up()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def set_up(self):
+        (self.dir / "worklist.yaml").write_text(json.dumps(self.worklist))
+        self.canopy = self.start("canopy", "fixtures/canopy/stub-canopy", "--worklist", str(self.dir / "worklist.yaml"))
+        self.api_options = []
+        if self.objects is not None:
+            with open(self.dir / "objects", "w") as file:
+                file.writelines(self.objects)
+            self.api_options = ["--data", str(self.dir / "objects")]
+        self.api = self.start("api", "fixtures/stub-apiserver", *self.api_options)
+        call("POST", self.api + "/api/v1/namespaces", {"metadata": {"name": OPERATOR_NAMESPACE}})
+        (self.dir / "kubeconfig").write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": {"server": self.api}}], "users": [{"name": "u", "user": {}}]}))
+
+    def start(self, name, program, *options, port=0):
+        file = self.dir / (name + ".port")
+        file.unlink(missing_ok=True)
+        process = self.spawn(name, [self.build / program, "--listen", f"127.0.0.1:{port}", "--port-file", str(file), *options])
+        wait_until(name, lambda: process.poll() is not None or file.exists(), every=0.005)
+        if process.poll() is not None:
+            raise SystemExit(f"{name} ended: {self.log(name)[-500:]}")
+        return "http://127.0.0.1:" + file.read_text().strip()
+
+    def restart_api(self):
+        """End the API server in order and start it again on its port, with what it held."""
+        self.stop("api")
+        self.start("api", "fixtures/stub-apiserver", *self.api_options, port=self.api.rsplit(":", 1)[1])
+
+    def spawn(self, name, command, **environment):
+        base = {k: v for k, v in os.environ.items() if k in ("PATH", "LC_ALL", "ASAN_OPTIONS", "UBSAN_OPTIONS")}
+        with open(self.dir / (name + ".log"), "ab") as log:
+            self.running[name] = subprocess.Popen([str(c) for c in command], stdout=log, stderr=log, env={**base, **environment})
+        return self.running[name]
+
+    def stop(self, name):
+        self.running[name].send_signal(signal.SIGTERM)
+        if self.running[name].wait(30) != 0:
+            raise SystemExit(f"{name} ended with {self.running[name].returncode}: {self.log(name)[-2000:]}")
+
+    def operator(self, **settings):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        self.metrics_url = f"http://127.0.0.1:{port}/metrics"
+        environment = {"CANOPY_BASE_URL": self.canopy, "KUBECONFIG": str(self.dir / "kubeconfig"), "CANOPY_RECONCILE_INTERVAL_SECS": "1",
+                       "OPERATOR_NAMESPACE": OPERATOR_NAMESPACE, "METRICS_ADDR": f"127.0.0.1:{port}", "CREDENTIALS": "direct"}
+        return self.spawn("operator", [self.build / "reconciler/understory", "run"], **environment, **settings)
+
+    def bare(self, lines, threads):
+        """Let the bare client send these lines (tests/bench/bare.c); its CPU seconds."""
+        (self.dir / "bare.lines").write_text(lines)
+        done = subprocess.run([self.build / "tests/bench/bare", self.api, self.dir / "bare.lines", str(threads)], check=True,
+                              stdout=subprocess.PIPE, text=True)
+        return float(done.stdout.split()[2])
+
+    def __exit__(self, *_):
+        for process in reversed(self.running.values()):
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+        shutil.rmtree(self.dir)
+
+    def log(self, name):
+        return (self.dir / (name + ".log")).read_text(errors="replace")
+
+    def canopy_wants(self, worklist):
+        """Offer this worklist from now on, instead of the file."""
+        call("PUT", self.canopy + "/_worklist", worklist)
+
+    def passes(self):
+        """How many passes the operator has finished; 0 while it does not serve its metrics yet."""
+        try:
+            with urllib.request.urlopen(self.metrics_url, timeout=60) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return 0
+        return int(next(float(line.split()[1]) for line in lines if line.startswith("understory_tick_duration_seconds_count")))
+
+    def forget_requests(self):
+        call("DELETE", self.api + "/_requests")
+        call("DELETE", self.canopy + "/_requests")
+
+    def kube_requests(self):
+        """Requests per verb and resource that the API server answered since they were last forgotten; without the Lease's."""
+        return [row for row in call("GET", self.api + "/_requests") if not row["resource"].startswith("leases")]
+
+    def lease_requests(self):
+        return sum(row["count"] for row in call("GET", self.api + "/_requests") if row["resource"].startswith("leases"))
+
+    def canopy_requests(self):
+        return call("GET", self.canopy + "/_requests")
+
+
+def total(rows, *members):
+    return sum(row[member] for row in rows for member in members or ("count",))

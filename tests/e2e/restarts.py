@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""The API server is restarted 200 times under a changing worklist, while one operator runs. Speaks TAP.
+
+Nothing is restored: there is no node, so the Jobs wait for ever. Replicas come into the worklist and leave it all the while, each with
+its Namespace and everything in it. At the end the cluster must be what the last worklist makes of an empty one, object by object, and
+the operator must hold no more descriptors and no more memory than after the first restarts.
+
+usage: restarts.py BUILD_FOLDER
+"""
+import json
+import os
+import pathlib
+import random
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
+import replicas
+from stage import OPERATOR_NAMESPACE, Stage, call, entry, namespace, wait_until
+
+RESTARTS, WARM, POOL = 200, 20, 16
+# A request more at one time than before opens a connection more, which is kept: three descriptors.
+FD_TOLERANCE = 6
+# A sanitizer's allocator gives little back; what nothing points to any more, LeakSanitizer finds at the operator's end.
+MEMORY_TOLERANCE_MIB, SANITIZED_TOLERANCE_MIB = 2, 8
+P = "pgro.bes.au/"
+KINDS = ("api/v1:namespaces", "api/v1:serviceaccounts", "api/v1:secrets", "api/v1:persistentvolumeclaims", "api/v1:pods", "api/v1:services",
+         "apis/batch/v1:jobs", "apis/apps/v1:deployments", "apis/networking.k8s.io/v1:networkpolicies",
+         "apis/rbac.authorization.k8s.io/v1:rolebindings")
+SERVERS_OWN = ("uid", "resourceVersion", "creationTimestamp", "managedFields", "generation")
+# Of a round, not of what is wanted.
+MOMENTARY = (P + "run-id", P + "round-started-at")
+
+count = bad = 0
+
+
+def check(what, is_good, detail=""):
+    global count, bad
+    count += 1
+    bad += not is_good
+    print(f"{'ok' if is_good else 'not ok'} {count} - {what}")
+    for line in [] if is_good else str(detail).splitlines()[-20:]:
+        print("# " + line)
+    sys.stdout.flush()
+
+
+def start_operator(stage):
+    # AddressSanitizer keeps what was freed, up to this much: with its default it would grow for longer than this test runs.
+    sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"
+    return stage.operator(TEARDOWN_GUARD="off", MAX_CONCURRENT_RESTORES=str(POOL), ASAN_OPTIONS=sanitizer)
+
+
+def cluster(stage):
+    """{(kind, namespace, name): object} of everything that the operator made, without what differs from run to run."""
+    made = {}
+    for kind in KINDS:
+        prefix, plural = kind.split(":")
+        for item in call("GET", f"{stage.api}/{prefix}/{plural}")["items"]:
+            meta = item["metadata"]
+            where = meta.get("namespace", meta["name"])
+            if where in ("default", "kube-system", "kube-public", "kube-node-lease", OPERATOR_NAMESPACE):
+                continue
+            for key in SERVERS_OWN:
+                meta.pop(key, None)
+            if plural == "jobs":
+                item["spec"].pop("selector", None)
+                item["spec"]["template"]["metadata"].get("labels", {}).pop("controller-uid", None)
+            run = meta.get("annotations", {}).get(P + "run-id")
+            made[plural, where, meta["name"]] = (run, item)
+    runs = {where: run for (plural, where, _), (run, _) in made.items() if plural == "namespaces"}
+    for key, (_, item) in made.items():
+        for annotation in MOMENTARY:
+            item["metadata"].get("annotations", {}).pop(annotation, None)
+        text = json.dumps(item, sort_keys=True)
+        made[key] = text.replace(runs[key[1]], "RUN") if runs.get(key[1]) else text
+    return made
+
+
+def differences(is_, wanted):
+    """One line for each object that is missing, too many, or another than it should be."""
+    lines = [f"missing: {key}" for key in sorted(wanted.keys() - is_.keys())]
+    lines += [f"too many: {key}" for key in sorted(is_.keys() - wanted.keys())]
+    return lines + [f"differs: {key}: {is_[key]} / {wanted[key]}" for key in sorted(is_.keys() & wanted.keys()) if is_[key] != wanted[key]]
+
+
+def is_settled(stage, wanted):
+    """Every wanted Namespace has its Job and no other is there."""
+    names = {item["metadata"]["name"] for item in call("GET", stage.api + "/api/v1/namespaces")["items"]
+             if P + "managed-by" in item["metadata"].get("labels", {})}
+    jobs = {item["metadata"]["namespace"] for item in call("GET", stage.api + "/apis/batch/v1/jobs")["items"]}
+    return names == jobs == {namespace(e) for e in wanted}
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def anonymous_mib(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
+
+
+def is_sanitized(program):
+    return b"__asan_init" in program.read_bytes()
+
+
+def measure(operator, stage, wanted):
+    """When it has come to rest: what is held then is held for good."""
+    wait_until("the worklist", lambda: is_settled(stage, wanted), 90)
+    time.sleep(1.5)
+    return descriptors(operator.pid), anonymous_mib(operator.pid)
+
+
+def without_restarts(build, wanted):
+    with Stage(build, wanted) as stage:
+        start_operator(stage)
+        wait_until("the worklist", lambda: is_settled(stage, wanted), 60)
+        time.sleep(1.5)
+        return cluster(stage)
+
+
+def main():
+    build = pathlib.Path(sys.argv[1]).resolve()
+    pool = [entry(i, "analytics" if i % 2 else "disaster-recovery") for i in range(POOL)]
+    chance = random.Random(3)
+    wanted, first = [], None
+    with Stage(build, pool, replicas.lines([])) as stage:
+        operator = start_operator(stage)
+        stage.canopy_wants(pool)
+        for i in range(1, RESTARTS + 1):
+            wanted = [e for e in pool if chance.random() < 0.6]
+            stage.canopy_wants(wanted)
+            time.sleep(chance.uniform(0.05, 0.15))
+            stage.restart_api()
+            if operator.poll() is not None:
+                raise SystemExit(f"Bail out! the operator ended after {i} restarts: {stage.log('operator')[-2000:]}")
+            if i == WARM:
+                first = measure(operator, stage, wanted)
+        last = measure(operator, stage, wanted)
+        check(f"the operator lives through {RESTARTS} restarts", operator.poll() is None, stage.log("operator"))
+        check("Namespaces came and went meanwhile", stage.log("operator").count("replica torn down") > POOL, stage.log("operator"))
+        different = differences(cluster(stage), without_restarts(build, wanted))
+        check("the cluster is what the last worklist makes of an empty one", not different, "\n".join(different))
+        check(f"descriptors do not grow: {first[0]} after {WARM} restarts, {last[0]} after {RESTARTS}", last[0] <= first[0] + FD_TOLERANCE)
+        tolerance = SANITIZED_TOLERANCE_MIB if is_sanitized(build / "reconciler/understory") else MEMORY_TOLERANCE_MIB
+        check(f"memory does not grow: {first[1]:.1f} MiB after {WARM} restarts, {last[1]:.1f} after {RESTARTS}",
+              last[1] <= first[1] + tolerance)
+        operator.terminate()
+        check("it ends in order, and no leak is found", operator.wait(30) == 0, stage.log("operator"))
+    print(f"1..{count}")
+    return 1 if bad else 0
+
+
+sys.exit(main())
