@@ -62,6 +62,13 @@ static void account_chunks(struct answer *answer, struct buffer *buffer, size_t 
 	cut(answer, buffer, from);
 }
 
+void answer_account_unseen(struct answer *answer, size_t len)
+{
+	answer->left -= len;
+	answer->payload_bytes += len;
+	answer->body_done = answer->left == 0;
+}
+
 void answer_account(struct answer *answer, struct buffer *buffer, size_t from)
 {
 	if (answer->is_chunked) {
@@ -70,9 +77,7 @@ void answer_account(struct answer *answer, struct buffer *buffer, size_t from)
 	}
 	size_t len = buffer->end - from;
 	size_t ours = len < answer->left ? len : (size_t)answer->left;
-	answer->left -= ours;
-	answer->payload_bytes += ours;
-	answer->body_done = answer->left == 0;
+	answer_account_unseen(answer, ours);
 	cut(answer, buffer, from + ours);
 }
 

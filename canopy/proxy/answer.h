@@ -35,6 +35,9 @@ const char *answer_begin(struct answer *answer, struct buffer *buffer, bool is_h
 // Bytes from `from` to the end of the buffer have come. What does not belong to the body is cut off.
 void answer_account(struct answer *answer, struct buffer *buffer, size_t from);
 
+// As many bytes of a body with Content-Length have come past the buffer.
+void answer_account_unseen(struct answer *answer, size_t len);
+
 // Make head and body what the engine gets: the head without its hop-by-hop fields. NULL, or what is wrong.
 const char *answer_strip(const struct answer *answer, struct buffer *buffer);
 

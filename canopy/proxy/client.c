@@ -4,6 +4,7 @@
 #include "canopy/proxy/s3error.h"
 #include "canopy/proxy/transfer.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -112,6 +113,21 @@ ssize_t client_send(struct client *client, const void *data, size_t len)
 	ssize_t n = send(client->source.fd, data, len, MSG_NOSIGNAL);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
 		client->can_write = errno == EINTR;
+		return CLIENT_AGAIN;
+	}
+	return n < 0 ? CLIENT_BROKEN : n;
+}
+
+ssize_t client_splice(struct client *client, int pipe_out, size_t len)
+{
+	if (!client->can_write)
+		return CLIENT_AGAIN;
+	ssize_t n = 0;
+	do
+		n = splice(pipe_out, NULL, client->source.fd, NULL, len, SPLICE_F_NONBLOCK);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN) {
+		client->can_write = false;
 		return CLIENT_AGAIN;
 	}
 	return n < 0 ? CLIENT_BROKEN : n;

@@ -48,6 +48,10 @@ void client_close(struct client *client);
 // >0 bytes, CLIENT_AGAIN (the transfer is told when more fits), CLIENT_BROKEN.
 ssize_t client_send(struct client *client, const void *data, size_t len);
 
+// As client_send(), out of a pipe that holds that many bytes. splice(2) cannot be told to raise no SIGPIPE: the program ignores
+// it.
+ssize_t client_splice(struct client *client, int pipe_out, size_t len);
+
 // Answer with an error of ours and end the request; with `closes` also the connection.
 void client_answer(struct client *client, int status, const char *code, const char *message, bool closes);
 

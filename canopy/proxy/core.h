@@ -6,6 +6,7 @@
 #include "canopy/proxy/config.h"
 #include "canopy/proxy/credentials.h"
 #include "canopy/proxy/loop.h"
+#include "canopy/proxy/pipes.h"
 #include "canopy/proxy/policy.h"
 #include "canopy/proxy/resolver.h"
 #include "canopy/proxy/route.h"
@@ -19,6 +20,7 @@ struct core {
 	const struct config *config;
 	struct loop *loop;
 	struct buffers buffers;
+	struct pipes pipes;
 	struct resolver *resolver;
 	struct upstream_pool *pool;
 	struct credentials *credentials;

@@ -177,6 +177,7 @@ void proxy_free(struct proxy *proxy)
 		(void)close(proxy->listener.fd);
 	loop_free(core->loop);
 	buffers_fini(&core->buffers);
+	pipes_fini(&core->pipes);
 	credentials_set_fini(&core->set);
 	sigv4_key_fini(&core->key);
 	free(proxy);

@@ -11,7 +11,7 @@
 #include <sys/types.h>
 
 // Ciphertext that is read at once: several records of 16 KiB, else each costs two system calls. Per connection, while data flows.
-#define TLS_READ_BYTES ((size_t)68 << 10)
+#define TLS_READ_BYTES ((size_t)34 << 10)
 
 #define TLS_AGAIN (-1)
 #define TLS_BROKEN (-2)

@@ -4,13 +4,13 @@
 #include "base/log.h"
 #include "canopy/proxy/answer.h"
 #include "canopy/proxy/client.h"
+#include "canopy/proxy/relay.h"
 #include "canopy/proxy/request.h"
 #include <stdlib.h>
 #include <string.h>
 
 #define REQUEST_MAX ((size_t)256 << 10)
-#define HOPS_MAX 2     // to other regions
-#define TURN_BUFFERS 8 // that a transfer moves before the others have their turn
+#define HOPS_MAX 2 // to other regions
 
 enum phase { PHASE_NONE, PHASE_HELD, PHASE_SENDING, PHASE_HEAD, PHASE_INSPECT, PHASE_RELAY };
 enum probe { PROBE_NOT_YET, PROBE_NOW, PROBE_DONE };
@@ -27,6 +27,7 @@ struct transfer {
 	struct buffer *buffer; // of the answer; NULL while nothing is in it
 	size_t scanned;
 	struct answer answer;
+	struct relay relay; // once the answer is passed on: connection and buffer are its
 
 	// What the request was sent with.
 	uint64_t generation;
@@ -50,6 +51,7 @@ struct transfer *transfer_new(struct core *core, struct client *client)
 		return NULL;
 	t->core = core;
 	t->client = client;
+	t->relay = (struct relay){.core = core, .client = client, .answer = &t->answer};
 	buf_init(&t->request, REQUEST_MAX);
 	return t;
 }
@@ -79,6 +81,7 @@ static void let_go(struct transfer *t, bool reusable)
 void transfer_stop(struct transfer *transfer)
 {
 	let_go(transfer, false);
+	relay_stop(&transfer->relay);
 	policy_request_fini(&transfer->what);
 	transfer->phase = PHASE_NONE;
 }
@@ -329,7 +332,8 @@ static void pass_on(struct transfer *t)
 		return;
 	}
 	t->phase = PHASE_RELAY;
-	transfer_go(t);
+	relay_begin(&t->relay, TAKE_PTR(t->upstream), TAKE_PTR(t->buffer));
+	relay_go(&t->relay);
 }
 
 // The whole answer, or as much as fits, is in the buffer.
@@ -427,83 +431,6 @@ static void go_inspect(struct transfer *t)
 	inspect(t);
 }
 
-static void cut_off(struct transfer *t, const char *why)
-{
-	log_warn("the answer ends early", LOG_STR("why", why), LOG_INT("status", t->answer.status));
-	client_close(t->client);
-}
-
-// The connection is free as soon as the body is here, however slow the engine is.
-static void release_upstream(struct transfer *t)
-{
-	if (t->upstream == NULL || !t->answer.body_done)
-		return;
-	if (t->answer.closes)
-		upstream_close(t->upstream);
-	else
-		upstream_give_back(t->upstream);
-	t->upstream = NULL;
-}
-
-// False when the transfer cannot go on now, or at all.
-static bool read_body(struct transfer *t)
-{
-	if (t->buffer != NULL)
-		t->buffer->begin = t->buffer->end = 0;
-	ssize_t n = fill(t);
-	if (n == UPSTREAM_AGAIN) {
-		buffers_give_back(&t->core->buffers, t->buffer);
-		t->buffer = NULL;
-		client_set_deadline(t->client, t->core->config->upstream_stall_ms);
-		return false;
-	}
-	if (n <= 0) {
-		const struct error *why = upstream_error(t->upstream);
-		cut_off(t, n == 0 || why->kind == ERROR_NONE ? "S3 closed the connection" : why->text);
-		return false;
-	}
-	answer_account(&t->answer, t->buffer, 0);
-	return true;
-}
-
-static bool write_body(struct transfer *t)
-{
-	struct buffer *buffer = t->buffer;
-	ssize_t n = client_send(t->client, buffer->data + buffer->begin, buffer->end - buffer->begin);
-	if (n == CLIENT_AGAIN) {
-		client_set_deadline(t->client, t->core->config->client_stall_ms);
-		return false;
-	}
-	if (n == CLIENT_BROKEN) {
-		client_close(t->client);
-		return false;
-	}
-	buffer->begin += (size_t)n;
-	return true;
-}
-
-static void go_relay(struct transfer *t)
-{
-	for (int turn = 0; turn < 2 * TURN_BUFFERS; turn++) {
-		if (t->answer.is_broken) {
-			cut_off(t, "the chunks of the body are broken");
-			return;
-		}
-		release_upstream(t);
-		if (t->buffer != NULL && t->buffer->begin < t->buffer->end) {
-			if (!write_body(t))
-				return;
-		} else if (t->answer.body_done) {
-			stats_add(&t->core->stats.received_payload_bytes, t->answer.payload_bytes);
-			client_finish(t->client);
-			return;
-		} else if (!read_body(t)) {
-			return;
-		}
-	}
-	loop_again(t->core->loop, &t->client->source);
-}
-
 void transfer_go(struct transfer *transfer)
 {
 	switch (transfer->phase) {
@@ -522,7 +449,7 @@ void transfer_go(struct transfer *transfer)
 		go_inspect(transfer);
 		break;
 	case PHASE_RELAY:
-		go_relay(transfer);
+		relay_go(&transfer->relay);
 		break;
 	case PHASE_NONE:
 	case PHASE_HELD:
@@ -538,7 +465,7 @@ void transfer_on_deadline(struct transfer *transfer)
 		client_answer(transfer->client, 503, "SlowDown", "no credentials can be had at the moment", false);
 		break;
 	case PHASE_RELAY:
-		cut_off(transfer, transfer->buffer != NULL ? "the engine reads no more" : "S3 sends no more");
+		relay_on_deadline(&transfer->relay);
 		break;
 	case PHASE_SENDING:
 	case PHASE_HEAD:

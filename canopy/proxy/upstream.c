@@ -2,6 +2,7 @@
 
 #include "canopy/proxy/tls.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -314,10 +315,21 @@ struct upstream *upstream_take(
 	return u;
 }
 
+// Who took no more than the body has not seen what stands behind it, and no event will tell of it again.
+static bool is_empty(struct upstream *u)
+{
+	char c;
+	if (u->tls != NULL || !u->can_read)
+		return true;
+	u->can_read = !(recv(u->source.fd, &c, 1, MSG_PEEK) < 0 && errno == EAGAIN);
+	return !u->can_read;
+}
+
 void upstream_give_back(struct upstream *upstream)
 {
 	struct upstream_pool *pool = upstream->pool;
-	if (upstream->state != UPSTREAM_OPEN || upstream->is_ended || pool->idle_count >= UPSTREAM_IDLE_MAX) {
+	bool is_good = upstream->state == UPSTREAM_OPEN && !upstream->is_ended && is_empty(upstream);
+	if (!is_good || pool->idle_count >= UPSTREAM_IDLE_MAX) {
 		upstream_close(upstream);
 		return;
 	}
@@ -356,6 +368,25 @@ ssize_t upstream_read(struct upstream *upstream, void *data, size_t len)
 ssize_t upstream_write(struct upstream *upstream, const void *data, size_t len)
 {
 	return upstream->tls == NULL ? raw_write(upstream, data, len) : tls_write(upstream->tls, data, len, &upstream->why);
+}
+
+ssize_t upstream_splice(struct upstream *upstream, int pipe_in, size_t len)
+{
+	if (!upstream->can_read)
+		return UPSTREAM_AGAIN;
+	ssize_t n = 0;
+	do
+		n = splice(upstream->source.fd, NULL, pipe_in, NULL, len, SPLICE_F_NONBLOCK);
+	while (n < 0 && errno == EINTR);
+	// Less than asked for says nothing here: the pipe may have run out of places for pieces.
+	if (n < 0 && errno == EAGAIN) {
+		upstream->can_read = false;
+		return UPSTREAM_AGAIN;
+	}
+	if (n < 0)
+		return failed_io(upstream, "read from S3");
+	stats_add(&upstream->pool->options.stats->received_raw_bytes, (size_t)n);
+	return n;
 }
 
 static bool is_too_old(const struct upstream *u, int64_t age_ms)

@@ -71,7 +71,11 @@ bool upstream_is_plain(const struct upstream *upstream);
 ssize_t upstream_read(struct upstream *upstream, void *data, size_t len);
 ssize_t upstream_write(struct upstream *upstream, const void *data, size_t len);
 
-// Give it back for the next one, or close it. on_event is not called any more.
+// As upstream_read(), into an empty pipe; for a plain connection.
+ssize_t upstream_splice(struct upstream *upstream, int pipe_in, size_t len);
+
+// Give it back for the next one, or close it. on_event is not called any more. One that has ended, or on which more has come than
+// was read, is closed in either case.
 void upstream_give_back(struct upstream *upstream);
 void upstream_close(struct upstream *upstream);
 

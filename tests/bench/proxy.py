@@ -7,12 +7,23 @@
   haproxy    with splicing and buffers of 128 KiB
   understory understory-proxy, which also checks, signs and counts
 
-The client has 16 connections. Two loads: one object of 1 GiB, again and again (the figures of each row), and many objects of
-20 KiB to 5 MiB ("small"). Each proxy is one worker. CPU is that of the proxy's process alone. Rounds are interleaved after a
-warm-up, and the median is given, since the processors are shared by client, proxy and upstream, and perhaps with others.
+The client has 16 connections and takes plain HTTP from each proxy; "http" and "tls" are the way to the upstream. Two loads: an
+object of 1 GiB on each connection for 0.8 s, three times a round (the figures of each row), and 10,000 objects of 20 KiB to
+5 MiB, 8.6 GB in all, each once a round ("small"), cut off after 6.5 s on a machine that has other work ("objects" is how many
+were read in a run). A warm-up before them reads the 1 GiB whole. Each proxy is one worker. CPU is that of the proxy's process
+alone. The candidates take turns, and medians are given, since the processors are shared by client, proxy and upstream, and
+perhaps with others. Of TLS each has its own preference: understory-proxy AES with 128 bits, as S3 itself has, the others
+OpenSSL's, 256.
+
+peak_rss_mib is the kernel's own peak (VmHWM) of the proxy's process after all loads: anonymous pages and every file page, also
+those of libraries that other processes map, too. private_mib is what it holds then and no other process: RssAnon and private
+file pages (null where that may not be read). ratio_to_nginx is the median of the ratios of a run's mb_s to that of the run of
+nginx beside it, cpu_ratio_to_nginx the same of cpu_s_per_gb: what else the machine does changes more slowly than they take turns.
+
+A line is printed as each part ends. No round begins that would end later than 200 s after the start, the first excepted.
 
 usage: proxy.py BUILD_FOLDER OUTPUT.json
-environment: BENCH_BIG (GETs of 1 GiB a round, 16), BENCH_SMALL (objects a round, 4000; the full load is 10000), BENCH_ROUNDS (2)
+environment: BENCH_ROUNDS (3), BENCH_SMALL (10000)
 """
 import json
 import os
@@ -29,9 +40,13 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "canopy/proxy"))
 import testbed
 
-BIG = int(os.environ.get("BENCH_BIG", 16))
-SMALL = int(os.environ.get("BENCH_SMALL", 4000))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", 2))
+SMALL = int(os.environ.get("BENCH_SMALL", 10000))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", 3))
+SECONDS = {"warm": 5, "big": 0.8, "small": 6.5}  # each run at most
+STUCK_S = 15  # longer than that past its end a client is stuck
+BUDGET_S = 200
+BIG = 200  # GETs, more than fit into the time
+PARTS = ("big", "big", "small", "big")  # of a round
 CONNECTIONS = 16
 SIZES = 200  # different sizes among the small objects
 KINDS = ("direct", "nginx", "haproxy", "understory")
@@ -124,6 +139,17 @@ def peak_mib(pids):
     return round(peak, 1)
 
 
+def private_mib(pids):
+    total = 0
+    for pid in pids:
+        try:
+            lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        except PermissionError:
+            return None
+        total += sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean:", "Private_Dirty:")))
+    return round(total / 1024, 1)
+
+
 class Bench:
     def __init__(self, build, folder):
         self.build, self.dir, self.processes, self.proxies = build, folder, [], []
@@ -145,8 +171,9 @@ class Bench:
             (root / f"size{i}").write_bytes(os.urandom(int(20480 * (5 * 1024 * 1024 / 20480) ** rng.random())))
         for i in range(SMALL):
             os.link(root / f"size{i % SIZES}", root / f"object{i}")
+        self.small_bytes = sum((root / f"object{i}").stat().st_size for i in range(SMALL))
         (self.dir / "big.paths").write_text("/bucket/p/big\n" * BIG)
-        (self.dir / "warm.paths").write_text("".join(f"/bucket/p/size{i}\n" for i in range(SIZES)))
+        (self.dir / "warm.paths").write_text("/bucket/p/big\n" + "".join(f"/bucket/p/size{i}\n" for i in range(SIZES)))
         (self.dir / "small.paths").write_text("".join(f"/bucket/p/object{i}\n" for i in range(SMALL)))
 
     def spawn(self, name, command):
@@ -190,21 +217,48 @@ class Bench:
             proxy.stop()
         for process in self.processes:
             process.terminate()
+        for process in self.processes:
             process.wait(20)
+
+    def show_logs(self):
+        for path in sorted(self.dir.glob("*.out")) + sorted(self.dir.glob("*.log")) + sorted(self.dir.glob("*/proxy.log")):
+            for line in path.read_text(errors="replace").splitlines()[-5:]:
+                print(f"{path.name}: {line}", file=sys.stderr)
 
     def run(self, transport, kind, load):
         address, pids = self.targets[transport][kind]
         ca = ["--ca", str(self.dir / "ca.crt")] if (transport, kind) == ("tls", "direct") else []
         before = cpu_seconds(pids)
-        out = subprocess.run([self.load, *ca, address, str(CONNECTIONS), self.dir / f"{load}.paths"], check=True, capture_output=True,
-                             text=True).stdout.split()
-        seconds, size, requests = float(out[0]), int(out[1]), int(out[2])
+        command = [self.load, *ca, address, str(CONNECTIONS), str(SECONDS[load]), self.dir / f"{load}.paths"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS[load] + STUCK_S)
+        except subprocess.TimeoutExpired:
+            raise SystemExit(f"bench: {transport} {kind} {load}: stuck")
+        if done.returncode != 0:
+            raise SystemExit(f"bench: {transport} {kind} {load}: {done.stderr.strip()}")
+        seconds, size, requests = (float(word) for word in done.stdout.split())
         return {"mb_s": size / seconds / 1e6, "cpu_s_per_gb": (cpu_seconds(pids) - before) / (size / 1e9),
-                "objects_s": requests / seconds}
+                "objects": requests, "seconds": seconds}
 
 
-def median_of(rounds, digits={"mb_s": 0, "cpu_s_per_gb": 3, "objects_s": 0}):
+def say(text):
+    print(f"{time.monotonic() - BEGIN:6.1f} s  {text}", flush=True)
+
+
+def median_of(rounds, digits):
     return {k: round(statistics.median(r[k] for r in rounds), d) for k, d in digits.items()}
+
+
+def one_round(bench, number, found):
+    for part, load in enumerate(PARTS):
+        for transport in ("http", "tls"):
+            line = []
+            for at in range(len(KINDS)):
+                kind = KINDS[(at + number + part) % len(KINDS)]  # none is always first
+                run = bench.run(transport, kind, load)
+                found.setdefault((transport, kind, load), []).append(run)
+                line.append(f"{kind} {run['mb_s']:.0f} MB/s {run['cpu_s_per_gb']:.3f} CPU s/GB")
+            say(f"round {number + 1}, {transport} {load}: {', '.join(line)}")
 
 
 def measure(bench):
@@ -212,31 +266,40 @@ def measure(bench):
     for transport in ("http", "tls"):
         for kind in KINDS:
             bench.run(transport, kind, "warm")
-    for _ in range(ROUNDS):
-        for transport in ("http", "tls"):
-            for kind in KINDS:
-                for load in ("big", "small"):
-                    found.setdefault((transport, kind, load), []).append(bench.run(transport, kind, load))
-    result = {}
+        say(f"warmed up: {transport}")
+    rounds = 0
+    longest = 0
+    while rounds < ROUNDS and (rounds == 0 or time.monotonic() - BEGIN + longest < BUDGET_S):
+        begin = time.monotonic()
+        one_round(bench, rounds, found)
+        longest = max(longest, time.monotonic() - begin)
+        rounds += 1
+    result = {"rounds": rounds}
     for transport in ("http", "tls"):
-        result[transport] = {}
+        rows = result[transport] = {}
         for kind in KINDS:
-            big, small = (median_of(found[transport, kind, load]) for load in ("big", "small"))
-            del big["objects_s"]
-            result[transport][kind] = {**big, "peak_rss_mib": peak_mib(bench.targets[transport][kind][1]), "small": small}
+            rows[kind] = median_of(found[transport, kind, "big"], {"mb_s": 0, "cpu_s_per_gb": 3})
+            rows[kind]["peak_rss_mib"] = peak_mib(bench.targets[transport][kind][1])
+            rows[kind]["private_mib"] = private_mib(bench.targets[transport][kind][1])
+            rows[kind]["small"] = median_of(found[transport, kind, "small"],
+                                            {"mb_s": 0, "cpu_s_per_gb": 3, "objects": 0, "seconds": 1})
+            for load, row in (("big", rows[kind]), ("small", rows[kind]["small"])):
+                runs = list(zip(found[transport, kind, load], found[transport, "nginx", load]))
+                row["ratio_to_nginx"] = round(statistics.median(a["mb_s"] / b["mb_s"] for a, b in runs), 2)
+                row["cpu_ratio_to_nginx"] = round(statistics.median(a["cpu_s_per_gb"] / b["cpu_s_per_gb"] for a, b in runs), 2)
     return result
 
 
 def show(result):
-    print(f"{'':16}{'1 GiB: MB/s':>12}{'CPU s/GB':>10}{'small: MB/s':>13}{'CPU s/GB':>10}{'peak MiB':>10}")
+    print(f"{'':16}{'1 GiB: MB/s':>12}{'of nginx':>10}{'CPU s/GB':>10}{'of nginx':>10}{'small: MB/s':>13}{'of nginx':>10}"
+          f"{'CPU s/GB':>10}{'of nginx':>10}{'peak MiB':>10}")
     for transport in ("http", "tls"):
         for kind, row in result[transport].items():
-            print(f"{transport:5}{kind:11}{row['mb_s']:12.0f}{row['cpu_s_per_gb']:10.3f}{row['small']['mb_s']:13.0f}"
-                  f"{row['small']['cpu_s_per_gb']:10.3f}{row['peak_rss_mib']:10.1f}")
-        ours, theirs = result[transport]["understory"], result[transport]["nginx"]
-        print(f"{transport:5}of nginx: throughput {ours['mb_s'] / theirs['mb_s']:.2f}, CPU per GB "
-              f"{ours['cpu_s_per_gb'] / theirs['cpu_s_per_gb']:.2f}; small: {ours['small']['mb_s'] / theirs['small']['mb_s']:.2f}, "
-              f"{ours['small']['cpu_s_per_gb'] / theirs['small']['cpu_s_per_gb']:.2f}")
+            print(f"{transport:5}{kind:11}{figures(row, 12)}{figures(row['small'], 13)}{row['peak_rss_mib']:10.1f}")
+
+
+def figures(row, width):
+    return (f"{row['mb_s']:{width}.0f}{row['ratio_to_nginx']:10.2f}{row['cpu_s_per_gb']:10.3f}{row['cpu_ratio_to_nginx']:10.2f}")
 
 
 def main():
@@ -246,16 +309,22 @@ def main():
     bench = Bench(build, folder)
     try:
         bench.files()
+        say(f"objects: one of 1 GiB, {SMALL} of 20 KiB to 5 MiB, {bench.small_bytes / 1e9:.1f} GB in all")
         bench.start()
+        say("upstream, proxies and broker are up")
         result = measure(bench)
+    except BaseException:
+        bench.show_logs()
+        raise
     finally:
         bench.stop()
         shutil.rmtree(folder)
-    result["conditions"] = {"cpus": os.cpu_count(), "load_before": round(load_before[0], 2), "rounds": ROUNDS,
-                            "big_gets": BIG, "small_objects": SMALL, "connections": CONNECTIONS}
+    result["conditions"] = {"cpus": os.cpu_count(), "load_before": round(load_before[0], 2), "connections": CONNECTIONS,
+                            "small_objects": SMALL, "small_bytes": bench.small_bytes, "seconds_at_most": SECONDS}
     output.write_text(json.dumps(result, indent=2) + "\n")
+    say(f"{result['rounds']} rounds; medians; load of the machine before: {load_before[0]:.2f} on {os.cpu_count()} processors")
     show(result)
-    print(f"load of the machine before: {load_before[0]:.2f} on {os.cpu_count()} processors")
 
 
+BEGIN = time.monotonic()
 main()

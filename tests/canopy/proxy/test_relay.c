@@ -1,5 +1,4 @@
-// Requests on their way to S3 and data on its way back: signed anew, byte for byte, over connections that are used again, and
-// never ended cleanly when S3 did not end them.
+// Requests on their way to S3: signed anew, over connections that are verified and used again. Bodies are in test_body.c.
 #include "base/clock.h"
 #include "base/file.h"
 #include "tests/canopy/proxy/world.h"
@@ -12,27 +11,9 @@
 #include <unistd.h>
 
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-#define LARGE ((size_t)8 << 20)
 #define GET_K "GET /bucket/p/k HTTP/1.1\r\nHost: e\r\n\r\n"
 
 static char last[WORLD_TEXT_MAX];
-static char *large; // a pattern that a lost, doubled or moved piece would break
-
-static int make_large(void **state)
-{
-	(void)state;
-	large = malloc(LARGE);
-	for (size_t i = 0; i < LARGE; i++)
-		large[i] = (char)(i * 2654435761u >> 13);
-	return 0;
-}
-
-static int free_large(void **state)
-{
-	(void)state;
-	free(large);
-	return 0;
-}
 
 // Keeps the request in `last` until there is another: reading the next one clears what it reads into.
 static bool read_request(struct raw_connection *connection)
@@ -50,129 +31,6 @@ static void ok_script(void *arg, struct raw_connection *connection, int number)
 	(void)number;
 	while (read_request(connection))
 		raw_write(connection, OK);
-}
-
-static void send_large(struct raw_connection *connection, size_t announced)
-{
-	char head[128];
-	(void)snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", announced);
-	raw_write(connection, head);
-	for (size_t at = 0; at < LARGE; at += 70001)
-		raw_write_bytes(connection, large + at, LARGE - at < 70001 ? LARGE - at : 70001);
-}
-
-static void large_script(void *arg, struct raw_connection *connection, int number)
-{
-	const size_t *announced = arg;
-	(void)number;
-	while (read_request(connection)) {
-		send_large(connection, *announced);
-		if (*announced > LARGE)
-			return;
-	}
-}
-
-static const struct raw_server_tls *tls_for(const char *san)
-{
-	static struct pki_cert leaf;
-	static struct raw_server_tls tls;
-	pki_cert_fini(&leaf);
-	leaf = pki_make_leaf(world_ca(), "s3", san);
-	tls = (struct raw_server_tls){.cert_pem = leaf.cert_pem, .key_pem = leaf.key_pem};
-	return &tls;
-}
-
-static void expect_large(struct world *w, bool slowly)
-{
-	int fd = world_connect(w);
-	world_say(fd, GET_K);
-	if (slowly) {
-		const struct timespec pause = {.tv_nsec = 300000000};
-		(void)nanosleep(&pause, NULL); // all buffers fill up
-	}
-	struct world_reply reply = world_read(fd, false);
-	assert_int_equal(reply.status, 200);
-	assert_int_equal(reply.len, LARGE);
-	assert_int_equal(memcmp(reply.body, large, LARGE), 0);
-	world_reply_fini(&reply);
-	(void)close(fd);
-}
-
-static void a_body_arrives_byte_for_byte(void **state)
-{
-	(void)state;
-	size_t announced = LARGE;
-	for (int is_tls = 0; is_tls < 2; is_tls++) {
-		struct world *w = world_new(&(struct world_options){
-			.s3 = large_script, .arg = &announced, .s3_tls = is_tls == 1 ? tls_for("IP:127.0.0.1") : NULL});
-		expect_large(w, false);
-		expect_large(w, true);
-		world_free(w);
-	}
-}
-
-static void a_body_that_ends_early_ends_the_engines_connection_early(void **state)
-{
-	(void)state;
-	size_t announced = LARGE + 1;
-	for (int is_tls = 0; is_tls < 2; is_tls++) {
-		struct world *w = world_new(&(struct world_options){
-			.s3 = large_script, .arg = &announced, .s3_tls = is_tls == 1 ? tls_for("IP:127.0.0.1") : NULL});
-		int fd = world_connect(w);
-		struct world_reply reply = world_ask(fd, "GET", "/bucket/p/k", "");
-		assert_int_equal(reply.status, 200);
-		assert_true(reply.is_cut);
-		assert_true(world_is_closed(fd));
-		world_reply_fini(&reply);
-		(void)close(fd);
-		world_free(w);
-	}
-}
-
-static void cut_chunks_script(void *arg, struct raw_connection *connection, int number)
-{
-	(void)number;
-	if (read_request(connection))
-		raw_write(connection, arg);
-}
-
-static void chunks_that_end_early_or_are_broken_are_never_ended_cleanly(void **state)
-{
-	(void)state;
-	static char texts[][96] = {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhello\r\n0\r\n\r\n"};
-	for (size_t i = 0; i < 3; i++) {
-		struct world *w = world_new(&(struct world_options){.s3 = cut_chunks_script, .arg = texts[i]});
-		int fd = world_connect(w);
-		struct world_reply reply = world_ask(fd, "GET", "/bucket/p/k", "");
-		assert_true(reply.status == 0 || reply.is_cut);
-		world_reply_fini(&reply);
-		(void)close(fd);
-		world_free(w);
-	}
-}
-
-static void reset_script(void *arg, struct raw_connection *connection, int number)
-{
-	(void)arg;
-	(void)number;
-	if (!read_request(connection))
-		return;
-	raw_write(connection, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome");
-	raw_reset(connection);
-}
-
-static void a_reset_in_the_body_is_seen_by_the_engine(void **state)
-{
-	(void)state;
-	struct world *w = world_new(&(struct world_options){.s3 = reset_script});
-	int fd = world_connect(w);
-	struct world_reply reply = world_ask(fd, "GET", "/bucket/p/k", "");
-	assert_true(reply.status == 0 || reply.is_cut);
-	world_reply_fini(&reply);
-	(void)close(fd);
-	world_free(w);
 }
 
 // The first connection answers once and then closes on the second request, as S3 does to one that idled too long.
@@ -293,12 +151,12 @@ static void over_tls_the_body_is_unsigned_and_the_name_is_verified(void **state)
 	(void)state;
 	static const char *const settings[] = {"S3_TLS_NAME", "s3.example", NULL};
 	struct world *w =
-		world_new(&(struct world_options){.s3 = ok_script, .s3_tls = tls_for("DNS:s3.example"), .settings = settings});
+		world_new(&(struct world_options){.s3 = ok_script, .s3_tls = world_tls("DNS:s3.example"), .settings = settings});
 	world_expect(w, "GET", "/bucket/p/k", "", 200, "ok");
 	assert_non_null(strstr(last, "x-amz-content-sha256: UNSIGNED-PAYLOAD\r\n"));
 	world_free(w);
 	last[0] = '\0';
-	w = world_new(&(struct world_options){.s3 = ok_script, .s3_tls = tls_for("DNS:other.example"), .settings = settings});
+	w = world_new(&(struct world_options){.s3 = ok_script, .s3_tls = world_tls("DNS:other.example"), .settings = settings});
 	world_expect(w, "GET", "/bucket/p/k", "", 503, "the certificate is not good for s3.example");
 	assert_string_equal(last, "");
 	world_free(w);
@@ -368,41 +226,6 @@ static void silence_is_not_waited_out_for_ever(void **state)
 	world_free(w);
 }
 
-static void an_engine_that_reads_no_more_is_dropped(void **state)
-{
-	(void)state;
-	size_t announced = LARGE;
-	struct world *w = world_new(&(struct world_options){.s3 = large_script, .arg = &announced, .tune = stall_soon});
-	int fd = world_connect(w);
-	const int small = 65536; // else all of it would fit into the kernel's buffers
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-	world_say(fd, GET_K);
-	const struct timespec pause = {.tv_sec = 1};
-	(void)nanosleep(&pause, NULL);
-	struct world_reply reply = world_read(fd, false);
-	assert_true(reply.is_cut);
-	world_reply_fini(&reply);
-	(void)close(fd);
-	world_free(w);
-}
-
-static void nothing_is_left_of_an_engine_that_disappears(void **state)
-{
-	(void)state;
-	size_t announced = LARGE;
-	struct world *w = world_new(&(struct world_options){.s3 = large_script, .arg = &announced});
-	for (int i = 0; i < 20; i++) {
-		int fd = world_connect(w);
-		world_say(fd, GET_K);
-		char some[1000];
-		if (i % 2 == 0)
-			(void)!recv(fd, some, sizeof(some), 0);
-		(void)close(fd); // with unread bytes: a reset
-	}
-	expect_large(w, false);
-	world_free(w); // counts descriptors
-}
-
 static void s3_that_is_not_there_is_said_so(void **state)
 {
 	(void)state;
@@ -418,31 +241,6 @@ static void s3_that_is_not_there_is_said_so(void **state)
 	static const char *const nowhere[] = {"S3_ENDPOINT", "http://no-such-host.invalid", NULL};
 	w = world_new(&(struct world_options){.s3_port = 1, .settings = nowhere});
 	world_expect(w, "GET", "/bucket/p/k", "", 503, "resolve no-such-host.invalid");
-	world_free(w);
-}
-
-static void report_often(struct config *config)
-{
-	config->progress_ms = 50;
-}
-
-static void counts_are_posted_on_the_way_and_at_the_end(void **state)
-{
-	(void)state;
-	size_t announced = LARGE;
-	char payload[64];
-	struct world *w = world_new(&(struct world_options){.s3 = large_script, .arg = &announced, .tune = report_often});
-	(void)snprintf(payload, sizeof(payload), "\"received_payload_bytes\":%zu,", LARGE);
-	expect_large(w, false);
-	world_wait(world_posted(w, "/progress") != NULL && strstr(world_posted(w, "/progress"), payload) != NULL);
-	assert_non_null(strstr(world_posted(w, "/progress"), "\"run_id\":\"run-1\""));
-	assert_non_null(strstr(world_posted(w, "/progress"), "\"type\":\"t\""));
-	assert_null(world_posted(w, "/stats"));
-	world_stop(w);
-	assert_non_null(world_posted(w, "/stats"));
-	assert_non_null(strstr(world_posted(w, "/stats"), payload));
-	assert_non_null(strstr(world_posted(w, "/stats"), "\"sent_payload_bytes\":0,"));
-	assert_null(strstr(world_posted(w, "/stats"), "run_id"));
 	world_free(w);
 }
 
@@ -481,10 +279,6 @@ static void the_port_file_holds_the_address(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_body_arrives_byte_for_byte),
-		cmocka_unit_test(a_body_that_ends_early_ends_the_engines_connection_early),
-		cmocka_unit_test(chunks_that_end_early_or_are_broken_are_never_ended_cleanly),
-		cmocka_unit_test(a_reset_in_the_body_is_seen_by_the_engine),
 		cmocka_unit_test(a_dead_connection_from_the_pool_is_replaced_unseen),
 		cmocka_unit_test(a_new_connection_that_says_nothing_is_not_tried_again),
 		cmocka_unit_test(connections_to_s3_are_used_again),
@@ -494,12 +288,9 @@ int main(void)
 		cmocka_unit_test(a_certificate_of_another_ca_is_refused),
 		cmocka_unit_test(virtual_style_puts_the_bucket_into_the_host),
 		cmocka_unit_test(silence_is_not_waited_out_for_ever),
-		cmocka_unit_test(an_engine_that_reads_no_more_is_dropped),
-		cmocka_unit_test(nothing_is_left_of_an_engine_that_disappears),
 		cmocka_unit_test(s3_that_is_not_there_is_said_so),
-		cmocka_unit_test(counts_are_posted_on_the_way_and_at_the_end),
 		cmocka_unit_test(the_done_file_ends_it),
 		cmocka_unit_test(the_port_file_holds_the_address),
 	};
-	return cmocka_run_group_tests_name("proxy/relay", tests, make_large, free_large);
+	return cmocka_run_group_tests_name("proxy/relay", tests, NULL, NULL);
 }

@@ -39,6 +39,7 @@ struct world {
 };
 
 static struct pki_cert ca;
+static struct pki_cert s3_cert;
 static const char *ca_file;
 static const char *settings[2 * SETTINGS_MAX + 1]; // that the proxy in hand is read from
 
@@ -73,6 +74,16 @@ const char *world_ca_file(void)
 __attribute__((destructor)) static void release_ca(void)
 {
 	pki_cert_fini(&ca);
+	pki_cert_fini(&s3_cert);
+}
+
+const struct raw_server_tls *world_tls(const char *san)
+{
+	static struct raw_server_tls tls;
+	pki_cert_fini(&s3_cert);
+	s3_cert = pki_make_leaf(world_ca(), "s3", san);
+	tls = (struct raw_server_tls){.cert_pem = s3_cert.cert_pem, .key_pem = s3_cert.key_pem};
+	return &tls;
 }
 
 void world_nap(void)

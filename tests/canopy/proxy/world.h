@@ -45,6 +45,9 @@ const char *world_ca_file(void);
 const struct pki_cert *world_ca(void);
 struct proxy *world_proxy(struct world *w);
 
+// For s3_tls: a certificate of world_ca() for this name ("DNS:...", "IP:..."). Until the next call.
+const struct raw_server_tls *world_tls(const char *san);
+
 // An engine's connection.
 int world_connect(struct world *w);
 void world_say(int fd, const char *text);
