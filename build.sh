@@ -4,7 +4,8 @@
 #   ./build.sh            build into build/
 #   ./build.sh test       every test, under sanitizers, with both compilers; ends with "N passed, N failed"
 #   ./build.sh demo       the main job end to end on real parts (--keep leaves it up)
-#   ./build.sh bench      the benchmarks (skeleton, proxy), also written to build/bench/
+#   ./build.sh bench      the benchmarks (scale, proxy), also written to build/bench/
+#   ./build.sh fuzz       the fuzz targets for 10 s each, or: fuzz TARGET [SECONDS]; what they find goes to build/fuzz/TARGET/
 #   ./build.sh format     clang-format over all C files
 #   ./build.sh clean      remove build/
 set -euo pipefail
@@ -57,7 +58,8 @@ configure() {
 		{ say "meson setup $dir failed"; return 1; }
 }
 
-compile() { ninja -C "$1" >"$1/ninja.log" 2>&1 || { cat "$1/ninja.log" >&2; return 1; }; }
+# compile DIR TARGET...: all of it without a target.
+compile() { ninja -C "$@" >"$1/ninja.log" 2>&1 || { cat "$1/ninja.log" >&2; return 1; }; }
 
 build() {
 	# shellcheck disable=SC2086
@@ -111,11 +113,55 @@ bench() {
 	need $BUILD_PACKAGES $RUN_PACKAGES
 	clean_environment
 	build
-	local name=${1:-skeleton}
-	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: skeleton, proxy"; return 1; }
+	local name=${1:-scale}
+	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: scale, proxy"; return 1; }
 	[ "$name" != proxy ] || need nginx-light haproxy
 	mkdir -p build/bench
 	"tests/bench/$name.sh"
+}
+
+# fuzz_one TARGET SECONDS: inputs that reach new code are kept in build/fuzz/TARGET/corpus, those that fail beside it.
+fuzz_one() {
+	local target=$1 seconds=$2 out=build/fuzz/$1 program=build/clang-fuzz/tests/fuzz/fuzz_$1 found rc=0
+	mkdir -p "$out/corpus"
+	# An input that takes longer than 5 s fails too, and so does one that needs 1 GiB (of which the sanitizers hold half).
+	"$program" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -artifact_prefix="$out/" "$out/corpus" \
+		"tests/fuzz/corpus/$target" >"$out/log" 2>&1 </dev/null || rc=$?
+	if [ $rc = 0 ]; then
+		say "$target: $(sed -n 's/^Done \([0-9]*\) runs in \([0-9]*\) second.*/\1 inputs in \2 s/p' "$out/log"), nothing found"
+		return 0
+	fi
+	grep -a -B 2 -m 1 -A 12 -E '==ERROR|== ERROR|runtime error' "$out/log" >&2 || tail -n 20 "$out/log" >&2
+	found=$(sed -n 's/.*Test unit written to //p' "$out/log" | tail -n 1)
+	say "$target: failed; see $out/log. To replay it: $program ${found:-$out/corpus tests/fuzz/corpus/$target}"
+	return 1
+}
+
+fuzz() {
+	local targets=() target
+	for target in tests/fuzz/fuzz_*.c; do
+		target=${target#tests/fuzz/fuzz_}
+		targets+=("${target%.c}")
+	done
+	case " ${targets[*]} " in
+	*" ${1:-${targets[0]}} "*) ;;
+	*) say "no fuzz target \"$1\"; there are: ${targets[*]}"; return 1 ;;
+	esac
+	case "${2:-10}" in
+	*[!0-9]* | 0) say "\"$2\" is no number of seconds"; return 1 ;;
+	esac
+	# shellcheck disable=SC2086
+	need $BUILD_PACKAGES
+	clean_environment
+	configure build/clang-fuzz clang --werror -Db_sanitize=address,undefined \
+		-Dc_args="-fsanitize=fuzzer-no-link -fno-sanitize-recover=undefined"
+	compile build/clang-fuzz fuzzers
+	[ -z "${1:-}" ] || targets=("$1")
+	local rc=0
+	for target in "${targets[@]}"; do
+		fuzz_one "$target" "${2:-10}" || rc=1
+	done
+	return $rc
 }
 
 case "${1:-build}" in
@@ -123,6 +169,7 @@ build) build ;;
 test) shift; run_tests "$@" ;;
 demo) shift; demo "$@" ;;
 bench) shift; bench "$@" ;;
+fuzz) shift; fuzz "$@" ;;
 format) git ls-files '*.c' '*.h' | xargs clang-format -i ;;
 clean) rm -rf build ;;
 *)

@@ -22,6 +22,7 @@ struct queue {
 	pthread_mutex_t lock; // guards all below
 	pthread_cond_t changed;
 	bool is_closed;
+	size_t in_hand;
 	struct key *buckets[BUCKETS];
 	// A binary heap by due time, of the keys that are due some time and in nobody's hands.
 	struct key **heap;
@@ -203,6 +204,7 @@ bool queue_take(struct queue *queue, char out[ENTRY_NAMESPACE_SIZE])
 	if (is_open) {
 		struct key *key = pop(queue);
 		key->is_in_hand = true;
+		queue->in_hand++;
 		key->due_mono_ms = NOT_DUE;
 		memcpy(out, key->namespace, ENTRY_NAMESPACE_SIZE);
 		// Another one may wait for what comes next.
@@ -218,6 +220,7 @@ void queue_done(struct queue *queue, const char *namespace)
 	struct key **at = find(queue, namespace);
 	if (*at != NULL) {
 		(*at)->is_in_hand = false;
+		queue->in_hand--;
 		if ((*at)->due_mono_ms == NOT_DUE) {
 			forget(at);
 		} else if (!push(queue, *at)) {
@@ -242,6 +245,14 @@ void queue_clear(struct queue *queue)
 			key->due_mono_ms = NOT_DUE;
 	}
 	(void)pthread_mutex_unlock(&queue->lock);
+}
+
+bool queue_is_idle(struct queue *queue)
+{
+	(void)pthread_mutex_lock(&queue->lock);
+	bool is_idle = queue->in_hand == 0;
+	(void)pthread_mutex_unlock(&queue->lock);
+	return is_idle;
 }
 
 void queue_close(struct queue *queue)

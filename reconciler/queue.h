@@ -28,6 +28,9 @@ void queue_done(struct queue *queue, const char *namespace);
 // Forget the keys that no worker has in hand: they were added for reasons that do not hold any more.
 void queue_clear(struct queue *queue);
 
+// No worker has a key in hand.
+bool queue_is_idle(struct queue *queue);
+
 // Nothing is given out any more; those who wait return.
 void queue_close(struct queue *queue);
 

@@ -28,6 +28,7 @@
 struct loop {
 	struct manager *op;
 	struct wiring *wiring;
+	bool has_led;                // when the main loop last looked
 	int64_t broker_kept_mono_ms; // when the CA was last looked at
 	int wake_fd;                 // eventfd: the Lease came or went, the cluster is known, or it is time to stop
 	int signal_fd;               // signalfd: SIGTERM, SIGINT
@@ -198,15 +199,21 @@ static bool keep_broker(struct loop *loop)
 static bool wait_to_lead(struct loop *loop)
 {
 	struct manager *op = loop->op;
-	if (manager_leads(op))
+	if (manager_leads(op)) {
+		if (!loop->has_led)
+			wiring_announce(loop->wiring);
+		loop->has_led = true;
 		return true;
+	}
+	loop->has_led = false;
 	op->brake = (struct brake){0};
 	slots_clear(op->slots);
 	queue_clear(op->queue);
-	// No pass is under way, so nothing is left to be cancelled; the broker serves on.
-	if (!atomic_load(&op->stopping))
+	// Once the workers have let go nothing is left to be cancelled; the broker serves on.
+	const bool is_idle = queue_is_idle(op->queue);
+	if (is_idle && !atomic_load(&op->stopping))
 		atomic_store(&op->cancelling, false);
-	pause_for(loop, op->settings->reconcile_interval_ms);
+	pause_for(loop, is_idle ? op->settings->reconcile_interval_ms : LEAST_PAUSE_MS / 10);
 	return false;
 }
 

@@ -24,6 +24,7 @@ struct wiring {
 	struct ca_state ca;
 	struct broker *broker; // NULL with CREDENTIALS=direct
 	bool is_version_known;
+	char identity[LEASE_IDENTITY_SIZE]; // by which the Lease knows this operator
 	char *s3_ca_pem;
 	void (*on_wake)(void *arg);
 	void *on_wake_arg;
@@ -174,16 +175,15 @@ static void lead_changed(void *arg, bool is_held)
 
 static int open_lease(struct wiring *w, struct error *err)
 {
-	char identity[LEASE_IDENTITY_SIZE];
 	if (!w->op.settings->leader_election) {
 		metrics_set(w->op.metrics, METRIC_LEADER, NULL, NULL, NULL, 1);
 		return 0;
 	}
-	if (lease_make_identity(identity, err) < 0)
+	if (lease_make_identity(w->identity, err) < 0)
 		return -1;
 	const struct lease_options options = {.namespace = w->op.settings->operator_namespace,
 		.name = LEASE_NAME,
-		.identity = identity,
+		.identity = w->identity,
 		.on_change = lead_changed,
 		.arg = w};
 	return lease_new(w->free_k8s, &options, &w->op.lease, err);
@@ -238,6 +238,18 @@ static int learn_version(struct wiring *w, struct error *err)
 int wiring_watch(struct wiring *wiring, struct error *err)
 {
 	return cache_watch(wiring->op.cache, wiring->free_k8s, err);
+}
+
+void wiring_announce(struct wiring *wiring)
+{
+	static const struct event_regarding lease = {
+		.api_version = "coordination.k8s.io/v1", .kind = "Lease", .name = LEASE_NAME};
+	char note[LEASE_IDENTITY_SIZE + 32];
+	if (wiring->op.lease == NULL)
+		return;
+	(void)snprintf(note, sizeof(note), "%s became leader", wiring->identity);
+	events_send(wiring->op.events, wiring->op.settings->operator_namespace, &lease, false, "LeaderElection", "LeaderElection",
+		note);
 }
 
 int wiring_keep_broker(struct wiring *wiring, int64_t now_ms, struct error *err)

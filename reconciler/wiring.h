@@ -26,6 +26,9 @@ void wiring_on_wake(struct wiring *wiring, void (*on_wake)(void *arg), void *arg
 // Begin to watch the cluster, whether this operator leads or not: one that takes over knows how things stand.
 MUST_CHECK int wiring_watch(struct wiring *wiring, struct error *err);
 
+// Say by an Event that this operator leads now, as all do that elect a leader.
+void wiring_announce(struct wiring *wiring);
+
 // With CREDENTIALS=proxy: make or renew the CA, start the broker or give it the new certificate, learn what the API server can.
 // To be called by the main loop between passes; cheap when there is nothing to do but one GET.
 MUST_CHECK int wiring_keep_broker(struct wiring *wiring, int64_t now_ms, struct error *err);

@@ -323,6 +323,7 @@ two_operators()
 	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
 	start_operator
 	check "the first leads" comes 20 metric_is 'understory_leader 1'
+	check "and says so by an Event" comes 5 event_is LeaderElection
 	second=127.0.0.1:$(free_ports 1)
 	spawn second env "CANOPY_BASE_URL=$CANOPY" "KUBECONFIG=$KUBECONFIG" CREDENTIALS=direct "S3_ENDPOINT=$S3_ENDPOINT" \
 		CANOPY_RECONCILE_INTERVAL_SECS=1 "METRICS_ADDR=$second" "OPERATOR_NAMESPACE=$OPERATOR_NAMESPACE" \

@@ -57,13 +57,16 @@ static void a_key_in_hand_comes_again_after_it_is_done(void **state)
 	AUTO(queue) struct queue *queue = made();
 	queue_add(queue, "a", 0);
 	takes(queue, "a");
+	assert_false(queue_is_idle(queue));
 	queue_add(queue, "a", 0);
 	queue_add(queue, "b", 1);
 	takes(queue, "b"); // though "a" is due before it
 	queue_done(queue, "a");
 	takes(queue, "a");
 	queue_done(queue, "a");
+	assert_false(queue_is_idle(queue));
 	queue_done(queue, "b");
+	assert_true(queue_is_idle(queue));
 	queue_add(queue, "c", 0);
 	takes(queue, "c"); // "a" is not there a second time
 }
