@@ -18,7 +18,7 @@ struct exec_credential {
 
 // api_version is the one that was asked for; any other is refused, as kubectl does. Credentials that are over at now_ms (wall)
 // are ERROR_TRANSIENT, since a plugin with a cache of its own may do better next time; everything else is ERROR_INVALID. No error
-// text holds what was printed. *out is zeroed by the caller.
+// text holds a token or a key. A NUL stands behind text. *out is zeroed by the caller.
 MUST_CHECK int exec_credential_parse(
 	const char *text, size_t len, const char *api_version, int64_t now_ms, struct exec_credential *out, struct error *err);
 

@@ -53,7 +53,8 @@ static int complain(const struct error *err)
 static int command_run(const struct settings *settings)
 {
 	struct error err = {0};
-	if (settings_need_worklist(settings, &err) < 0 || run(settings, &err) < 0)
+	if (settings_need_worklist(settings, &err) < 0 || settings_need_proxy_image(settings, &err) < 0 ||
+		run(settings, &err) < 0)
 		return complain(&err);
 	return EXIT_STATUS_OK;
 }
@@ -77,7 +78,12 @@ static int command_check_config(const struct settings *settings)
 {
 	struct error err = {0};
 	settings_dump(settings, read_env, stdout);
-	return settings_need_worklist(settings, &err) < 0 ? complain(&err) : EXIT_STATUS_OK;
+	if (settings_need_worklist(settings, &err) < 0)
+		return complain(&err);
+	// Good enough for plan and status: said, but no failure.
+	if (settings_need_proxy_image(settings, &err) < 0)
+		(void)complain(&err);
+	return EXIT_STATUS_OK;
 }
 
 static int command(int argc, char **argv)

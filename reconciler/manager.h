@@ -36,6 +36,8 @@ struct manager {
 	struct slots *slots;
 	struct memos *memos;
 	struct brake brake;        // the pass's
+	struct brake saved_brake;  // as the cluster has it
+	bool is_brake_loaded;      // from the cluster, since this operator leads
 	struct worklist *worklist; // the pass's: the one that is in force; owned; NULL before the first
 	struct worklist *fetched;  // the pass's: one that was read since and is not in force yet; owned
 	atomic_bool is_current;    // the last pass could fetch the worklist: else nothing begins and nothing ends

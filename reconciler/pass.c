@@ -1,6 +1,7 @@
 #include "reconciler/pass.h"
 
 #include "base/log.h"
+#include "reconciler/brake_store.h"
 #include "reconciler/decide.h"
 #include "reconciler/reconcile.h"
 #include <stdlib.h>
@@ -68,9 +69,11 @@ static size_t with_namespace(struct record **records, size_t count, struct recor
 
 // --- the brake
 
+// One that the pass before let go stays let go, until it is gone or its entry is back: else those that are left of a released
+// answer would be a new one.
 static bool is_brakeable(const struct sides *sides, const struct diff_row *row, struct replica *out)
 {
-	if (row->action.kind != ACTION_TEARDOWN)
+	if (row->action.kind != ACTION_TEARDOWN || record_wanted(sides->replicas[row->replica])->action.kind == ACTION_TEARDOWN)
 		return false;
 	open_replica(sides, row->replica, out);
 	return !replica_is_proven_once(out);
@@ -207,6 +210,45 @@ static int decide_all(struct manager *op, const struct worklist *worklist, struc
 	return 0;
 }
 
+// The brake as another operator, or this one before its restart, left it.
+static int load_brake(struct manager *op, int64_t now_ms, int64_t now_mono_ms, struct error *err)
+{
+	if (op->is_brake_loaded)
+		return 0;
+	if (brake_load(op->k8s, op->settings->operator_namespace, now_ms, now_mono_ms, &op->brake, err) < 0)
+		return -1;
+	op->saved_brake = op->brake;
+	op->is_brake_loaded = true;
+	return 0;
+}
+
+void pass_save_brake(struct manager *op, int64_t now_ms, int64_t now_mono_ms)
+{
+	struct error err = {0};
+	const struct brake *now = &op->brake, *saved = &op->saved_brake;
+	if (now->answer == saved->answer && now->passes == saved->passes && now->since_mono_ms == saved->since_mono_ms)
+		return;
+	if (brake_save(op->k8s, op->settings->operator_namespace, now, now_ms, now_mono_ms, &err) < 0)
+		log_warn("the brake's state is not saved: a restart would begin the hold anew", LOG_ERR(&err));
+	else
+		op->saved_brake = *now;
+}
+
+void pass_forget(struct manager *op)
+{
+	struct record **records = NULL;
+	size_t count = 0;
+	struct error err = {0};
+	op->brake = (struct brake){0};
+	op->is_brake_loaded = false;
+	if (cache_begin(op->cache, &records, &count, &err) < 0) {
+		log_warn("what was decided is not forgotten", LOG_ERR(&err));
+		return;
+	}
+	unwant(records, count);
+	cache_end(op->cache);
+}
+
 int pass_decide(struct manager *op, bool is_current, int64_t now_ms, int64_t now_mono_ms, struct pass *out, struct error *err)
 {
 	struct record **records = NULL;
@@ -217,7 +259,7 @@ int pass_decide(struct manager *op, bool is_current, int64_t now_ms, int64_t now
 	atomic_store(&op->is_current, is_current);
 	if (!is_current)
 		return 0;
-	if (cache_begin(op->cache, &records, &count, err) < 0)
+	if (load_brake(op, now_ms, now_mono_ms, err) < 0 || cache_begin(op->cache, &records, &count, err) < 0)
 		return -1;
 	int rc = decide_all(op, worklist, records, count, now_ms, now_mono_ms, out, err);
 	cache_end(op->cache);

@@ -33,6 +33,12 @@ MUST_CHECK int pass_fetch(struct manager *op, struct error *err);
 MUST_CHECK int pass_decide(
 	struct manager *op, bool is_current, int64_t now_ms, int64_t now_mono_ms, struct pass *out, struct error *err);
 
+// Keep the brake's state in the cluster when this pass has changed it.
+void pass_save_brake(struct manager *op, int64_t now_ms, int64_t now_mono_ms);
+
+// Another operator leads: what this one decided is no base for what it does later.
+void pass_forget(struct manager *op);
+
 // Put into the queue what has something to do, and note who waits for a slot and who has one.
 MUST_CHECK int pass_enqueue(struct manager *op, int64_t now_ms, struct error *err);
 

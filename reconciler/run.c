@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "reconciler/pass.h"
 #include "reconciler/tick.h"
 #include "reconciler/web.h"
 #include "reconciler/wiring.h"
@@ -205,8 +206,9 @@ static bool wait_to_lead(struct loop *loop)
 		loop->has_led = true;
 		return true;
 	}
+	if (loop->has_led)
+		pass_forget(op);
 	loop->has_led = false;
-	op->brake = (struct brake){0};
 	slots_clear(op->slots);
 	queue_clear(op->queue);
 	// Once the workers have let go nothing is left to be cancelled; the broker serves on.

@@ -62,7 +62,10 @@ int tick(struct manager *op, struct error *err)
 	}
 	if (!is_current)
 		log_warn("worklist not fetched: nothing is provisioned, refreshed or torn down until it is", LOG_ERR(&fetch_err));
-	if (pass_decide(op, is_current, clock_wall_ms(), begin_ms, &pass, err) < 0 || pass_enqueue(op, clock_wall_ms(), err) < 0)
+	if (pass_decide(op, is_current, clock_wall_ms(), begin_ms, &pass, err) < 0)
+		return -1;
+	pass_save_brake(op, clock_wall_ms(), begin_ms);
+	if (pass_enqueue(op, clock_wall_ms(), err) < 0)
 		return -1;
 	if (is_current) {
 		tell_held(op, &pass);

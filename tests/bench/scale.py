@@ -7,6 +7,7 @@
   provision  1,000 new entries until every object of theirs is made, against a bare libcurl client that creates the same objects over
              as many connections on a fresh API server; five pairs in turn, the middle one by ratio. provision_2ms: one pair with an API
              server that takes 2 ms for each request, as one with a disk behind it does at the least
+  report     from a restore Job's failure to its report at canopy, with passes far apart: one after the other
   growth     what one replica more costs between the sizes
 
 usage: scale.py BUILD_FOLDER OUTPUT.json [SECTION...]
@@ -22,6 +23,7 @@ import replicas
 from stage import Stage, call, cpu_seconds, entry, memory_mib, namespace, total, wait_until
 
 SIZES = (10, 1000, 10000)
+REPORTS = 20
 PASSES, NEW, WORKERS, PAIRS, CHANGING = 10, 1000, 8, 5, 100
 P = "pgro.bes.au/"
 SELECTOR = "labelSelector=pgro.bes.au%2Fmanaged-by%3Dpgro-canopy"
@@ -209,6 +211,33 @@ def provision(build):
             "ratio_of_best": round(best["ours_per_s"] / best["bare_per_s"], 3)}
 
 
+def job_of(stage, where):
+    items = call("GET", f"{stage.api}/apis/batch/v1/namespaces/{where}/jobs")["items"]
+    return items[0]["metadata"]["name"] if items else None
+
+
+def fail_job(stage, where):
+    call("PATCH", f"{stage.api}/apis/batch/v1/namespaces/{where}/jobs/{job_of(stage, where)}/status", {"status": {
+        "startTime": "2026-01-01T00:00:00Z", "failed": 1, "conditions": [
+            {"type": kind, "status": "True", "reason": "BackoffLimitExceeded", "message": "it failed"}
+            for kind in ("FailureTarget", "Failed")]}}, "application/merge-patch+json")
+
+
+def report(build):
+    wanted = [entry(i, "verify") for i in range(REPORTS)]
+    reports = lambda: len(call("GET", stage.canopy + "/_reports"))
+    took = []
+    with Stage(build, wanted) as stage:
+        stage.operator(MAX_CONCURRENT_RESTORES=str(REPORTS), CANOPY_RECONCILE_INTERVAL_SECS="600")
+        for number, one in enumerate(wanted):
+            wait_until("the Job", lambda: job_of(stage, namespace(one)))
+            fail_job(stage, namespace(one))
+            begin = time.monotonic()
+            wait_until("the report", lambda: reports() > number, every=0.002)
+            took.append(1000 * (time.monotonic() - begin))
+    return {"reports": REPORTS, "median_ms": round(sorted(took)[REPORTS // 2], 1), "longest_ms": round(max(took), 1)}
+
+
 def growth(sizes):
     """Per replica, from each size to the next."""
     steps = {}
@@ -235,6 +264,9 @@ def show(result):
             print(f"{column:26}" + "".join(f"{figures.get(column, ''):>17}" for figures in rows.values()))
     for step, f in result.get("growth", {}).items():
         print(f"growth {step}: {f['memory_bytes_per_replica']} bytes and {f['cpu_us_per_replica']} us of CPU a pass for a replica more")
+    if "report" in result:
+        f = result["report"]
+        print(f"report: {f['median_ms']} ms after the Job's failure, the longest of {f['reports']} {f['longest_ms']} ms")
     for name in ("provision", "provision_2ms"):
         if name in result:
             f = result[name]
@@ -244,13 +276,15 @@ def show(result):
 
 
 def main():
-    build, output, sections = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]), sys.argv[3:] or ["sizes", "provision"]
+    build, output, sections = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]), sys.argv[3:] or ["sizes", "report", "provision"]
     result = {}
     if "sizes" in sections:
         sizes = {}
         for count in SIZES:
             sizes[str(count)], changed = size(build, count)
         result.update(sizes=sizes, change=changed, growth=growth(sizes))
+    if "report" in sections:
+        result["report"] = report(build)
     if "provision" in sections:
         result.update(provision=provision(build), provision_2ms=pair(build, 2))
     output.write_text(json.dumps(result, indent=2) + "\n")

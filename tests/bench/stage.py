@@ -1,4 +1,5 @@
-"""What the benchmarks share: the stand-ins around one operator, a worklist, and what the kernel says of a process."""
+"""What benchmarks and tests share: the stand-ins around one operator, a worklist, what the cluster holds, and what the kernel says of
+a process."""
 import hashlib
 import json
 import os
@@ -15,6 +16,13 @@ import uuid
 GROUP = str(uuid.UUID(int=7))
 SERVER = str(uuid.UUID(int=2))
 OPERATOR_NAMESPACE = "pgro-system"
+P = "pgro.bes.au/"
+KINDS = ("api/v1:namespaces", "api/v1:serviceaccounts", "api/v1:secrets", "api/v1:persistentvolumeclaims", "api/v1:pods", "api/v1:services",
+         "apis/batch/v1:jobs", "apis/apps/v1:deployments", "apis/networking.k8s.io/v1:networkpolicies",
+         "apis/rbac.authorization.k8s.io/v1:rolebindings")
+SERVERS_OWN = ("uid", "resourceVersion", "creationTimestamp", "managedFields", "generation")
+# Of a round, not of what is wanted.
+MOMENTARY = (P + "run-id", P + "round-started-at")
 
 
 def entry(number, intent):
@@ -61,12 +69,19 @@ def memory_mib(pid):
     return (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024, kib["VmHWM"] / 1024
 
 
+def differences(is_, wanted):
+    """One line for each object that is missing, too many, or another than it should be (Stage.cluster())."""
+    lines = [f"missing: {key}" for key in sorted(wanted.keys() - is_.keys())]
+    lines += [f"too many: {key}" for key in sorted(is_.keys() - wanted.keys())]
+    return lines + [f"differs: {key}: {is_[key]} / {wanted[key]}" for key in sorted(is_.keys() & wanted.keys()) if is_[key] != wanted[key]]
+
+
 class Stage:
     """The stand-ins and one operator; all of it ends with the block. objects: lines of the file that stub-apiserver starts with; with
-    it, objects outlive that program (restart_api)."""
+    it, objects outlive that program (restart_api). log: the API server's requests are logged (fixtures/apiserver/tally.h)."""
 
-    def __init__(self, build, worklist=(), objects=None):
-        self.build, self.worklist, self.objects, self.running = build, list(worklist), objects, {}
+    def __init__(self, build, worklist=(), objects=None, log=False):
+        self.build, self.worklist, self.objects, self.is_logging, self.running = build, list(worklist), objects, log, {}
 
     def __enter__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="understory-stage."))
@@ -85,6 +100,8 @@ class Stage:
             with open(self.dir / "objects", "w") as file:
                 file.writelines(self.objects)
             self.api_options = ["--data", str(self.dir / "objects")]
+        if self.is_logging:
+            self.api_options += ["--log", str(self.dir / "requests.log")]
         self.api = self.start("api", "fixtures/stub-apiserver", *self.api_options)
         call("POST", self.api + "/api/v1/namespaces", {"metadata": {"name": OPERATOR_NAMESPACE}})
         (self.dir / "kubeconfig").write_text(json.dumps({
@@ -106,10 +123,14 @@ class Stage:
         self.stop("api")
         self.start("api", "fixtures/stub-apiserver", *self.api_options, port=self.api.rsplit(":", 1)[1])
 
-    def spawn(self, name, command, **environment):
+    def spawn(self, name, command, is_held=False, **environment):
+        """is_held: it begins when a line is written to its stdin; its process id is known before."""
+        if is_held:
+            command = ["/bin/sh", "-c", 'read -r _ && exec "$0" "$@"', *command]
         base = {k: v for k, v in os.environ.items() if k in ("PATH", "LC_ALL", "ASAN_OPTIONS", "UBSAN_OPTIONS")}
         with open(self.dir / (name + ".log"), "ab") as log:
-            self.running[name] = subprocess.Popen([str(c) for c in command], stdout=log, stderr=log, env={**base, **environment})
+            self.running[name] = subprocess.Popen([str(c) for c in command], stdin=subprocess.PIPE if is_held else subprocess.DEVNULL,
+                                                  stdout=log, stderr=log, env={**base, **environment})
         return self.running[name]
 
     def stop(self, name):
@@ -117,13 +138,13 @@ class Stage:
         if self.running[name].wait(30) != 0:
             raise SystemExit(f"{name} ended with {self.running[name].returncode}: {self.log(name)[-2000:]}")
 
-    def operator(self, **settings):
+    def operator(self, is_held=False, **settings):
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.metrics_url = f"http://127.0.0.1:{port}/metrics"
         environment = {"CANOPY_BASE_URL": self.canopy, "KUBECONFIG": str(self.dir / "kubeconfig"), "CANOPY_RECONCILE_INTERVAL_SECS": "1",
                        "OPERATOR_NAMESPACE": OPERATOR_NAMESPACE, "METRICS_ADDR": f"127.0.0.1:{port}", "CREDENTIALS": "direct"}
-        return self.spawn("operator", [self.build / "reconciler/understory", "run"], **environment, **settings)
+        return self.spawn("operator", [self.build / "reconciler/understory", "run"], is_held, **{**environment, **settings})
 
     def bare(self, lines, threads):
         """Let the bare client send these lines (tests/bench/bare.c); its CPU seconds."""
@@ -144,6 +165,31 @@ class Stage:
     def canopy_wants(self, worklist):
         """Offer this worklist from now on, instead of the file."""
         call("PUT", self.canopy + "/_worklist", worklist)
+
+    def cluster(self):
+        """{(kind, namespace, name): text} of everything that the operator made, without what differs from run to run."""
+        made = {}
+        for kind in KINDS:
+            prefix, plural = kind.split(":")
+            for item in call("GET", f"{self.api}/{prefix}/{plural}")["items"]:
+                meta = item["metadata"]
+                where = meta.get("namespace", meta["name"])
+                if where in ("default", "kube-system", "kube-public", "kube-node-lease", OPERATOR_NAMESPACE):
+                    continue
+                for key in SERVERS_OWN:
+                    meta.pop(key, None)
+                if plural == "jobs":
+                    item["spec"].pop("selector", None)
+                    item["spec"]["template"]["metadata"].get("labels", {}).pop("controller-uid", None)
+                run = meta.get("annotations", {}).get(P + "run-id")
+                made[plural, where, meta["name"]] = (run, item)
+        runs = {where: run for (plural, where, _), (run, _) in made.items() if plural == "namespaces"}
+        for key, (_, item) in made.items():
+            for annotation in MOMENTARY:
+                item["metadata"].get("annotations", {}).pop(annotation, None)
+            text = json.dumps(item, sort_keys=True)
+            made[key] = text.replace(runs[key[1]], "RUN") if runs.get(key[1]) else text
+        return made
 
     def passes(self):
         """How many passes the operator has finished; 0 while it does not serve its metrics yet."""

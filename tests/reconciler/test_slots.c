@@ -70,6 +70,7 @@ static void those_that_restore_already_hold_theirs(void **state)
 	slots_hold(slots, "y");
 	slots_hold(slots, "x");
 	assert_false(slots_take(slots, "a"));
+	assert_true(slots_take(slots, "y"));
 	slots_leave(slots, "x");
 	assert_false(slots_take(slots, "a"));
 	slots_leave(slots, "y");
