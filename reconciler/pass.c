@@ -256,15 +256,18 @@ int pass_decide(struct manager *op, bool is_current, int64_t now_ms, int64_t now
 	const struct worklist *worklist = op->fetched != NULL ? op->fetched : op->worklist;
 
 	*out = (struct pass){.is_current = is_current};
-	atomic_store(&op->is_current, is_current);
-	if (!is_current)
+	if (!is_current) {
+		atomic_store(&op->is_current, false);
 		return 0;
+	}
 	if (load_brake(op, now_ms, now_mono_ms, err) < 0 || cache_begin(op->cache, &records, &count, err) < 0)
 		return -1;
 	int rc = decide_all(op, worklist, records, count, now_ms, now_mono_ms, out, err);
 	cache_end(op->cache);
 	if (rc < 0)
 		return error_wrap(err, "pass");
+	// Only now: what was decided before the service was away must not be done on its return.
+	atomic_store(&op->is_current, true);
 	if (op->fetched != NULL) {
 		worklist_free(op->worklist);
 		op->worklist = TAKE_PTR(op->fetched);

@@ -126,12 +126,13 @@ static int provision(struct work *w, struct error *err)
 		return 0;
 	const int64_t now_ms = clock_wall_ms();
 	slots_wait(op->slots, w->namespace, now_ms);
-	int rc = step_provision(op, entry, slots_take(op->slots, w->namespace), &w->look.replica, err);
+	enum adopt_result found;
+	int rc = step_provision(op, entry, slots_take(op->slots, w->namespace), &w->look.replica, &found, err);
 	w->memo->is_foreign = rc < 0 && err->kind == ERROR_EXISTS;
 	if (rc < 0)
 		return error_wrap(err, "provision");
 	w->look.has_replica = true;
-	w->is_read = true;
+	w->is_read = found == ADOPT_MADE; // else its Job may be there too
 	w->has_changed = true;
 	cache_saw_replica(op->cache, &w->look.replica);
 	return 0;

@@ -65,7 +65,8 @@ static int adopt_namespace(struct manager *op, const struct entry *entry, struct
 	return 0;
 }
 
-int step_provision(struct manager *op, const struct entry *entry, bool has_slot, struct replica *out, struct error *err)
+int step_provision(struct manager *op, const struct entry *entry, bool has_slot, struct replica *out, enum adopt_result *found,
+	struct error *err)
 {
 	AUTO(json) json_t *object = NULL;
 	AUTO(json) json_t *answer = NULL;
@@ -76,6 +77,7 @@ int step_provision(struct manager *op, const struct entry *entry, bool has_slot,
 		return -1;
 	if (has_slot && entry->snapshot_id != NULL && step_claim_first(entry, clock_wall_ms(), object, err) < 0)
 		return -1;
+	*found = ADOPT_MADE;
 	if (k8s_create(op->k8s, &K8S_NAMESPACE, NULL, object, &answer, err) == 0) {
 		if (replica_from_json(answer, &made, err) < 0)
 			return -1;
@@ -86,6 +88,8 @@ int step_provision(struct manager *op, const struct entry *entry, bool has_slot,
 		step_say(op, &made, NULL, NULL, NULL, false, "Provisioned", "the Namespace of this replica was made");
 	} else if (err->kind != ERROR_EXISTS || adopt_namespace(op, entry, &made, err) < 0) {
 		return -1;
+	} else {
+		*found = ADOPT_FOUND;
 	}
 	*out = made;
 	made = (struct replica){0};

@@ -3,13 +3,14 @@
 #ifndef RECONCILER_STEPS_H
 #define RECONCILER_STEPS_H
 
+#include "reconciler/adopt.h"
 #include "reconciler/manager.h"
 #include "reconciler/round.h"
 
-// Make the Namespace of an entry; with a slot its first round is claimed by that. *out is the replica; ERROR_EXISTS when a
-// namesake is foreign: it is left alone.
-MUST_CHECK int step_provision(
-	struct manager *op, const struct entry *entry, bool has_slot, struct replica *out, struct error *err);
+// Make the Namespace of an entry; with a slot its first round is claimed by that. *out is the replica, *found says
+// whether it was there already; ERROR_EXISTS when a namesake is foreign: it is left alone.
+MUST_CHECK int step_provision(struct manager *op, const struct entry *entry, bool has_slot, struct replica *out,
+	enum adopt_result *found, struct error *err);
 
 // Do one step for the replica in hand. view->replica is brought up to date. *again is true when the next step may follow at once.
 MUST_CHECK int step_do(
