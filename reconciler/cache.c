@@ -211,9 +211,21 @@ static bool put_namespace(struct cache *cache, struct record *r, struct incoming
 	return true;
 }
 
-static int put_item(struct cache *cache, struct record *r, struct incoming *in, bool *changed, struct error *err)
+static bool is_same_object(const struct item *item, const struct incoming *in)
+{
+	struct workload of;
+	item_open_workload(item, &of);
+	return strcmp(of.uid, in->uid) == 0;
+}
+
+// What the watch has shown of an object is as new as an answer of ours, or newer: a Job may have ended before the answer to its
+// creation is read.
+static int put_item(
+	struct cache *cache, struct record *r, struct incoming *in, enum source source, bool *changed, struct error *err)
 {
 	struct item **at = find_item(r, in->kind, in->name);
+	if (*at != NULL && source == FROM_US && is_same_object(*at, in))
+		return 0;
 	if (*at == NULL) {
 		*at = calloc(1, sizeof(**at));
 		if (*at == NULL)
@@ -244,7 +256,7 @@ static int put(struct cache *cache, struct incoming *in, enum source source, boo
 	if (r == NULL)
 		return error_no_memory(err, "cache");
 	if (in->kind != CACHE_NAMESPACE)
-		return put_item(cache, r, in, changed, err);
+		return put_item(cache, r, in, source, changed, err);
 	*changed = put_namespace(cache, r, in, source);
 	return 0;
 }

@@ -325,6 +325,24 @@ static void an_answer_of_ours_does_not_bring_back_what_is_gone(void **state)
 	assert_int_equal(records(cache), 0);
 }
 
+// The watch may be quicker than the answer to the request that made the object.
+static void a_late_answer_does_not_undo_what_has_happened_since(void **state)
+{
+	(void)state;
+	AUTO(cache) struct cache *cache = made();
+	AUTO(json) json_t *created = job_object(NS, "restore-aaaaaaaa", "j-1", "{}");
+	AUTO(json) json_t *again = job_object(NS, "restore-aaaaaaaa", "j-2", "{}");
+	put_job(cache, "j-1", "{\"conditions\":[{\"type\":\"Complete\",\"status\":\"True\"}]}");
+	cache_saw(cache, &K8S_JOB, created);
+	struct look look = look_at(cache, NS);
+	assert_int_equal(look.scene.jobs[0].outcome, JOB_COMPLETE);
+	look_fini(&look);
+	cache_saw(cache, &K8S_JOB, again); // another one of that name
+	look = look_at(cache, NS);
+	assert_int_equal(look.scene.jobs[0].outcome, JOB_RUNNING);
+	look_fini(&look);
+}
+
 static void the_end_of_a_namesake_is_not_its_end(void **state)
 {
 	(void)state;
@@ -469,6 +487,7 @@ int main(void)
 		cmocka_unit_test(older_news_do_not_undo_a_write_of_ours),
 		cmocka_unit_test(a_list_that_began_before_a_write_does_not_undo_it),
 		cmocka_unit_test(an_answer_of_ours_does_not_bring_back_what_is_gone),
+		cmocka_unit_test(a_late_answer_does_not_undo_what_has_happened_since),
 		cmocka_unit_test(the_end_of_a_namesake_is_not_its_end),
 		cmocka_unit_test(what_we_deleted_is_known_at_once),
 		cmocka_unit_test(what_is_wanted_comes_with_the_look_and_keeps_the_record),
