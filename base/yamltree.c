@@ -293,6 +293,34 @@ int yamltree_read_items(const char *path, const struct yamltree_items *items, st
 	return rc;
 }
 
+static int read_documents(struct reader *r, const struct yamltree_items *items, struct error *err)
+{
+	if (expect(r, YAML_STREAM_START_EVENT, "not YAML", err) < 0)
+		return -1;
+	for (;;) {
+		yaml_event_t event;
+		if (next(r, &event, err) < 0)
+			return -1;
+		bool is_end = event.type == YAML_STREAM_END_EVENT;
+		yaml_event_delete(&event);
+		if (is_end)
+			return 0;
+		if (next(r, &event, err) < 0 || read_item(r, &event, items, err) < 0 ||
+			expect(r, YAML_DOCUMENT_END_EVENT, "the document should end here", err) < 0)
+			return -1;
+	}
+}
+
+int yamltree_read_documents(const char *path, const struct yamltree_items *items, struct error *err)
+{
+	struct reader r;
+	if (reader_open(&r, path, items->max_bytes, items->max_item_bytes, err) < 0)
+		return -1;
+	int rc = read_documents(&r, items, err);
+	reader_close(&r);
+	return rc;
+}
+
 static bool is_one_of(const char *text, const char *const *texts)
 {
 	for (; *texts != NULL; texts++) {

@@ -43,6 +43,9 @@ struct yamltree_items {
 };
 MUST_CHECK int yamltree_read_items(const char *path, const struct yamltree_items *items, struct error *err);
 
+// The documents of a file, divided by "---", as manifests are. The same otherwise.
+MUST_CHECK int yamltree_read_documents(const char *path, const struct yamltree_items *items, struct error *err);
+
 // Plain null, ~ or nothing.
 bool yamltree_is_null(const struct yamltree *tree);
 

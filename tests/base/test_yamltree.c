@@ -112,6 +112,43 @@ static void a_file_past_its_size_is_refused(void **state)
 	assert_ok(yamltree_read(path, 10, &tree, &err), err);
 }
 
+static int collect(void *arg, const struct yamltree *item, struct error *err)
+{
+	json_t *value = NULL;
+	if (yamltree_to_json(item, &value, err) < 0)
+		return -1;
+	return json_array_append_new(arg, value);
+}
+
+static void documents_come_one_by_one(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *label, *text, *wanted, *complaint;
+	} rows[] = {
+		{"none", "", "[]", NULL},
+		{"one", "a: 1\n", "[{\"a\":1}]", NULL},
+		{"three, one of them empty", "a: 1\n---\n---\n- b\n", "[{\"a\":1},null,[\"b\"]]", NULL},
+		{"the second is broken", "a: 1\n---\nb: [\n", NULL, "tree.yaml:4:1"},
+		{"the second is too long", "a: 1\n---\nb: 0123456789012345678901234567890123456789\n", NULL, "too long"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		AUTO(json) json_t *got = json_array();
+		AUTO_FREE char *text = NULL;
+		const char *path = scratch_write("tree.yaml", rows[i].text, strlen(rows[i].text));
+		const struct yamltree_items items = {.max_bytes = 1000, .max_item_bytes = 40, .on_item = collect, .arg = got};
+		print_message("# %s\n", rows[i].label);
+		if (rows[i].complaint != NULL) {
+			assert_error(yamltree_read_documents(path, &items, &err), err, ERROR_INVALID, rows[i].complaint);
+			continue;
+		}
+		assert_ok(yamltree_read_documents(path, &items, &err), err);
+		assert_ok(json_print(got, &text, &err), err);
+		assert_string_equal(text, rows[i].wanted);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -120,6 +157,7 @@ int main(void)
 		cmocka_unit_test(every_prefix_is_read_or_refused_cleanly),
 		cmocka_unit_test(bytes_that_are_no_text_are_refused),
 		cmocka_unit_test(a_file_past_its_size_is_refused),
+		cmocka_unit_test(documents_come_one_by_one),
 	};
 	return cmocka_run_group_tests_name("base/yamltree", cases, NULL, NULL);
 }
