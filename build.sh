@@ -4,8 +4,11 @@
 #   ./build.sh            build into build/
 #   ./build.sh test       every test, under sanitizers, with both compilers; ends with "N passed, N failed"
 #   ./build.sh demo       the main job end to end on real parts (--keep leaves it up)
-#   ./build.sh bench      the benchmarks (scale, proxy), also written to build/bench/
+#   ./build.sh bench      the benchmarks (scale, proxy, restore), also written to build/bench/
+#   ./build.sh faults     a fault at every request of the operator, one by one (45 minutes), or: faults TEXT for those that name it; also
+#                         written to build/bench/faults.json
 #   ./build.sh fuzz       the fuzz targets for 10 s each, or: fuzz TARGET [SECONDS]; what they find goes to build/fuzz/TARGET/
+#   ./build.sh manifests  render ops/base into ops/install.yaml
 #   ./build.sh format     clang-format over all C files
 #   ./build.sh clean      remove build/
 set -euo pipefail
@@ -14,8 +17,8 @@ cd "$(dirname "$0")"
 BUILD_PACKAGES="gcc clang libclang-rt-14-dev meson ninja-build pkg-config libc6-dev libcurl4-openssl-dev libssl-dev libpq-dev
   libyaml-dev libjansson-dev libmicrohttpd-dev libgnutls28-dev libcmocka-dev"
 # Real parts for the tests, the demo and the benchmarks: PostgreSQL, restic, an S3 server with STS, the sandbox of the stub's node.
-RUN_PACKAGES="postgresql-15 restic radosgw ceph-mon ceph-osd ceph-common bubblewrap busybox-static python3 python3-jsonschema jq
-  shellcheck openssl curl procps util-linux prometheus"
+RUN_PACKAGES="postgresql-15 restic radosgw ceph-mon ceph-osd ceph-common bubblewrap busybox-static python3 python3-jsonschema
+  python3-yaml jq shellcheck openssl curl procps util-linux prometheus"
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -49,6 +52,9 @@ need() {
 	rm -f "$log"
 	return $rc
 }
+
+# Another package than Debian's may have brought a kubectl, and then Debian's cannot be installed beside it.
+need_kubectl() { command -v kubectl >/dev/null || need kubernetes-client; }
 
 # configure DIR CC OPTION...: a Meson build folder, made once.
 configure() {
@@ -85,6 +91,7 @@ suite() {
 run_tests() {
 	# shellcheck disable=SC2086
 	need $BUILD_PACKAGES $RUN_PACKAGES
+	need_kubectl
 	clean_environment
 	build
 	configure build/gcc-asan gcc --werror -Db_sanitize=address,undefined
@@ -115,7 +122,7 @@ bench() {
 	clean_environment
 	build
 	local name=${1:-scale}
-	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: scale, proxy"; return 1; }
+	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: scale, proxy, restore"; return 1; }
 	[ "$name" != proxy ] || need nginx-light haproxy
 	mkdir -p build/bench
 	"tests/bench/$name.sh"
@@ -165,12 +172,32 @@ fuzz() {
 	return $rc
 }
 
+manifests() {
+	need_kubectl
+	{
+		echo '# Rendered from ops/base by ./build.sh manifests; image and settings are yours to set (README.md, "Deploy it").'
+		kubectl kustomize ops/base
+	} >ops/install.yaml.new
+	mv ops/install.yaml.new ops/install.yaml
+}
+
+faults() {
+	# shellcheck disable=SC2086
+	need $BUILD_PACKAGES $RUN_PACKAGES
+	clean_environment
+	build
+	mkdir -p build/bench
+	/usr/bin/python3 tests/fault/faults.py build --all build/bench/faults.json "$@"
+}
+
 case "${1:-build}" in
 build) build ;;
 test) shift; run_tests "$@" ;;
 demo) shift; demo "$@" ;;
 bench) shift; bench "$@" ;;
+faults) shift; faults "$@" ;;
 fuzz) shift; fuzz "$@" ;;
+manifests) manifests ;;
 format) git ls-files '*.c' '*.h' | xargs clang-format -i ;;
 clean) rm -rf build ;;
 *)

@@ -61,9 +61,6 @@ static int check(const struct settings *s, struct error *err)
 	if ((s->canopy_device_cert_file == NULL) != (s->canopy_device_key_file == NULL))
 		return contradiction(
 			"CANOPY_DEVICE_CERT_FILE", "CANOPY_DEVICE_KEY_FILE", "go together, set both or neither", err);
-	if (s->credentials == CREDENTIALS_PROXY && s->proxy_image == NULL)
-		return error_set(
-			err, ERROR_INVALID, "CREDENTIALS=proxy needs CANOPY_PROXY_IMAGE, the image with understory-proxy");
 	for (int i = 0; i < INTENT_COUNT; i++) {
 		if (settings_check_sizing(&s->intents[i], err) < 0)
 			return error_wrap(err, "intents.%s", settings_intent_text[i]);
@@ -108,6 +105,15 @@ int settings_need_worklist(const struct settings *settings, struct error *err)
 	if (settings->canopy_base_url == NULL && settings->worklist_file == NULL)
 		return error_set(err, ERROR_INVALID,
 			"neither CANOPY_BASE_URL nor WORKLIST_FILE is set: one must say which replicas should exist");
+	return 0;
+}
+
+int settings_need_proxy_image(const struct settings *settings, struct error *err)
+{
+	if (settings->credentials == CREDENTIALS_PROXY && settings->proxy_image == NULL)
+		return error_set(err, ERROR_INVALID,
+			"CANOPY_PROXY_IMAGE is not set: restores with CREDENTIALS=proxy, the default, need the image with "
+			"understory-proxy; hint: set it, or set CREDENTIALS=direct, which puts the keys into the round's Secret");
 	return 0;
 }
 

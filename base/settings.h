@@ -17,10 +17,12 @@
 enum settings_intent { INTENT_VERIFY, INTENT_ANALYTICS, INTENT_DISASTER_RECOVERY, INTENT_COUNT };
 enum settings_credentials { CREDENTIALS_PROXY, CREDENTIALS_DIRECT };
 enum settings_engine { ENGINE_KOPIA, ENGINE_RESTIC };
+enum settings_depth { DEPTH_QUICK, DEPTH_DEEP };
 
 // The texts that stand for the values above, in worklists and settings.
 extern const char *const settings_intent_text[INTENT_COUNT];
 extern const char *const settings_engine_text[];
+extern const char *const settings_depth_text[]; // NULL at the end
 
 // Per intent; a worklist entry's params may override what canopy's operators can set (canopy/intents.h).
 struct settings_for_intent {
@@ -33,6 +35,7 @@ struct settings_for_intent {
 	int64_t ready_timeout_ms;    // from the Deployment's creation to available
 	int64_t switchover_grace_ms; // how long the old round's objects stay after the switch
 	int64_t minimum_ttl_ms;      // shortest time between two restores of one replica
+	enum settings_depth depth;   // quick: it comes up whole; deep: all that is stored is read too
 };
 
 // A key and a value, for nodeSelector and annotations.
@@ -64,8 +67,8 @@ struct settings {
 	char *metrics_addr;
 	char *operator_namespace;
 	char *operator_service_name;
-	char *broker_url; // NULL: https://<service>.<namespace>.svc:9091
-	char *proxy_image;
+	char *broker_url;  // NULL: https://<service>.<namespace>.svc:9091
+	char *proxy_image; // NULL: see settings_need_proxy_image()
 	char *kopia_image;
 	char *restic_image;
 	char *postgres_image; // without tag: gets ":<major>"
@@ -106,6 +109,9 @@ MUST_CHECK int settings_load(settings_getenv env, struct settings **out, struct 
 // For the programs that need desired state (`run`, `plan`; not `status`): ERROR_INVALID when neither CANOPY_BASE_URL nor
 // WORKLIST_FILE is set. settings_load() lets both be absent and refuses both at once.
 MUST_CHECK int settings_need_worklist(const struct settings *settings, struct error *err);
+
+// For `run`, which makes restores: ERROR_INVALID when CREDENTIALS=proxy has no CANOPY_PROXY_IMAGE. What only looks does without.
+MUST_CHECK int settings_need_proxy_image(const struct settings *settings, struct error *err);
 
 void settings_free(struct settings *settings);
 DEFINE_AUTO(struct settings, settings, settings_free)

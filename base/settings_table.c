@@ -10,6 +10,7 @@
 
 const char *const settings_intent_text[INTENT_COUNT] = {"verify", "analytics", "disaster-recovery"};
 const char *const settings_engine_text[] = {"kopia", "restic", NULL};
+const char *const settings_depth_text[] = {"quick", "deep", NULL};
 
 static const char *const http_schemes[] = {"http", "https", NULL};
 static const char *const socks_schemes[] = {"socks5", "socks5h", NULL};
@@ -50,7 +51,7 @@ static const struct setting table[] = {
 	{"PGRO_BROKER_URL", "brokerUrl", SETTING_URL, AT(broker_url), .choices = http_schemes + 1,
 		.help = "Where restore pods reach the broker; absent: https://<service>.<namespace>.svc:9091."},
 	{"CANOPY_PROXY_IMAGE", "proxyImage", SETTING_IMAGE, AT(proxy_image),
-		.help = "Image of understory-proxy; used with CREDENTIALS=proxy only."},
+		.help = "Image with understory-proxy; `run` needs it with CREDENTIALS=proxy, nothing else does."},
 	{"KOPIA_IMAGE", "kopiaImage", SETTING_IMAGE, AT(kopia_image), .otherwise = "docker.io/kopia/kopia:0.23.1",
 		.help = "Image of the kopia engine."},
 	{"RESTIC_IMAGE", "resticImage", SETTING_IMAGE, AT(restic_image), .otherwise = "docker.io/restic/restic:0.18.1",
@@ -61,7 +62,7 @@ static const struct setting table[] = {
 		.help = "S3 store of the backups; absent: https://s3.<region>.amazonaws.com."},
 	{"S3_CA_FILE", "s3CaFile", SETTING_PATH, AT(s3_ca_file),
 		.help = "PEM file of the only CAs that restore pods trust for S3_ENDPOINT; absent: those of their image."},
-	{"CREDENTIALS", "credentials", SETTING_CHOICE, AT(credentials), .otherwise = "direct", .choices = credentials_texts,
+	{"CREDENTIALS", "credentials", SETTING_CHOICE, AT(credentials), .otherwise = "proxy", .choices = credentials_texts,
 		.help = "How S3 keys reach a restore: proxy (a sidecar signs with keys from the broker) or direct (in the round's Secret)."},
 	{"MAX_CONCURRENT_RESTORES", "maxConcurrentRestores", SETTING_COUNT, AT(max_concurrent_restores), .otherwise = "4",
 		.minimum = 1, .maximum = 1000, .help = "Rounds that restore at once; further ones wait, oldest first."},
@@ -113,6 +114,9 @@ static const struct {
 		.help = "How long the old round stays after a switch to a new one."}, {"2m", "2m", "2m"}},
 	{{NULL, "minimumTtl", SETTING_DURATION, AT(minimum_ttl_ms), .maximum = 365 * DAY,
 		.help = "Shortest time between two restores of one replica; 0: every newer snapshot is restored."}, {"0", "0", "0"}},
+	{{NULL, "depth", SETTING_CHOICE, AT(depth), .choices = settings_depth_text,
+		.help = "How far a restored database is checked: quick (it comes up whole) or deep (every row and index is read too)."},
+		{"deep", "quick", "quick"}},
 };
 #undef AT
 // clang-format on

@@ -10,11 +10,12 @@
 #define PROGRAM "understory-proxy"
 #define READY_OPTION "--ready"
 
-// For the two files by which engine and proxy know of each other.
+// For the files by which engine and proxy know of each other.
 #define SHARED_VOLUME "proxy"
 #define SHARED_MOUNT "/run/understory-proxy"
 #define PORT_FILE SHARED_MOUNT "/address"
 #define DONE_FILE SHARED_MOUNT "/done"
+#define ENGINE_PIPE SHARED_MOUNT "/engine"
 
 #define BROKER_VOLUME "broker"
 #define BROKER_MOUNT "/run/understory-broker"
@@ -55,14 +56,23 @@ int proxy_check(const struct build *b, struct error *err)
 	return 0;
 }
 
+// A second container is not ended by Kubernetes: how it learns of the engine's end. The done-file says it in order; the pipe says
+// it when nobody is left to leave a file. A container runtime may not carry pipes from container to container: hence both.
+static int add_ends(const struct build *b, json_t *environment)
+{
+	if (b->has_native_sidecars)
+		return 0;
+	return json_array_append_new(environment, pod_env("PGRO_DONE_FILE", DONE_FILE)) == 0
+		       ? json_array_append_new(environment, pod_env("PGRO_ENGINE_PIPE", ENGINE_PIPE))
+		       : -1;
+}
+
 json_t *proxy_engine_environment(const struct build *b)
 {
 	AUTO(json)
 	json_t *list = json_pack("[o, o, o]", pod_env("PGRO_PORT_FILE", PORT_FILE),
 		pod_env("AWS_ACCESS_KEY_ID", DUMMY_ACCESS_KEY_ID), pod_env("AWS_SECRET_ACCESS_KEY", DUMMY_SECRET_ACCESS_KEY));
-	if (!b->has_native_sidecars && json_array_append_new(list, pod_env("PGRO_DONE_FILE", DONE_FILE)) != 0)
-		return NULL;
-	return TAKE_PTR(list);
+	return add_ends(b, list) == 0 ? TAKE_PTR(list) : NULL;
 }
 
 json_t *proxy_engine_mount(const struct build *b)
@@ -115,9 +125,7 @@ static json_t *environment(const struct build *b, const struct build_round *roun
 	if (b->s3_ca_pem != NULL &&
 		json_array_append_new(list, pod_env("S3_CA_FILE", ENDPOINT_CA_MOUNT "/" ENDPOINT_CA_FILE)) != 0)
 		return NULL;
-	if (!b->has_native_sidecars && json_array_append_new(list, pod_env("PGRO_DONE_FILE", DONE_FILE)) != 0)
-		return NULL;
-	return TAKE_PTR(list);
+	return add_ends(b, list) == 0 ? TAKE_PTR(list) : NULL;
 }
 // clang-format on
 

@@ -3,7 +3,8 @@
 // The engine's container has dummy keys and reaches S3 on loopback only, where the proxy's port file says. The proxy alone has
 // the token for the broker, the broker's CA, and that of S3. Where the API server knows native sidecars, the proxy is one: it is
 // up before the engine starts, and Kubernetes ends it after the engine. Elsewhere it is a second container, which ends when the
-// engine's script has left a done-file; a Job does not complete before.
+// engine's script has left a done-file, or the whole of the engine's container is gone: no Job waits for its proxy until the
+// deadline.
 #ifndef BUILDERS_PROXY_H
 #define BUILDERS_PROXY_H
 

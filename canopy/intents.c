@@ -20,15 +20,15 @@ static const struct {
 	[INTENT_DISASTER_RECOVERY] = {{"check"}, false, "a standing replica to take over with"},
 };
 
-enum param_type { PARAM_DURATION, PARAM_BYTES, PARAM_TEXT };
-static const char *const type_text[] = {"duration", "bytes", "text"};
+enum param_type { PARAM_DURATION, PARAM_BYTES, PARAM_TEXT, PARAM_DEPTH };
+static const char *const type_text[] = {"duration", "bytes", "text", "text"};
 
 // What canopy's operators may set. On the wire a duration is whole seconds, bytes are bytes; both may also come as text ("2h",
 // "2Gi").
 struct param {
 	const char *name;
 	enum param_type type;
-	size_t offset; // of int64_t ms, int64_t bytes, or the text of a quantity
+	size_t offset; // of int64_t ms, int64_t bytes, the text of a quantity, or an enum settings_depth
 	bool is_text;  // bytes that are kept as the text of a quantity
 	int64_t minimum;
 };
@@ -43,6 +43,7 @@ static const struct param params[] = {
 	{"cpu_request", PARAM_TEXT, AT(cpu_request), true, 1},
 	{"cpu_limit", PARAM_TEXT, AT(cpu_limit), true, 1},
 	{"deployment_ready_timeout", PARAM_DURATION, AT(ready_timeout_ms), false, 1},
+	{"depth", PARAM_DEPTH, AT(depth), false, 0},
 };
 #undef AT
 
@@ -65,6 +66,8 @@ static int param_default(const struct settings_for_intent *s, const struct param
 {
 	int64_t bytes = 0;
 	*out = NULL;
+	if (p->type == PARAM_DEPTH)
+		return json_made(json_string(settings_depth_text[s->depth]), p->name, out, err);
 	if (p->type == PARAM_DURATION)
 		return json_made(json_integer(number_at(s, p) / MS_PER_S), p->name, out, err);
 	if (!p->is_text)
@@ -181,6 +184,18 @@ static int read_cpu(const struct param *p, const json_t *value, struct error *er
 	return 0;
 }
 
+static int read_depth(const struct param *p, const json_t *value, enum settings_depth *out, struct error *err)
+{
+	const char *text = json_is_string(value) ? json_string_value(value) : "";
+	for (size_t i = 0; settings_depth_text[i] != NULL; i++) {
+		if (strcmp(settings_depth_text[i], text) == 0) {
+			*out = (enum settings_depth)i;
+			return 0;
+		}
+	}
+	return refuse(p, value, "quick or deep", err);
+}
+
 // The borrowed text of a quantity: the entry holds those that came as numbers.
 static const char *quantity_text(const struct entry *entry, const struct param *p, const json_t *value)
 {
@@ -193,6 +208,8 @@ static int lay_over(
 	const struct param *p, const struct entry *entry, const json_t *value, struct settings_for_intent *out, struct error *err)
 {
 	int64_t number = 0;
+	if (p->type == PARAM_DEPTH)
+		return read_depth(p, value, &out->depth, err);
 	int rc = p->type == PARAM_DURATION ? read_duration(p, value, &number, err)
 		 : p->type == PARAM_BYTES  ? read_bytes(p, value, &number, err)
 					   : read_cpu(p, value, err);

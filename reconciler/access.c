@@ -1,5 +1,6 @@
 #include "reconciler/access.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "builders/names.h"
 #include "canopy/worklist.h"
@@ -8,6 +9,9 @@
 #include <string.h>
 
 #define TRAFFIC_TRIES 4
+// Keys from a Secret have no end of their own. This one has the broker and the proxies look again, so that a key that a person
+// has replaced is soon used by nobody.
+#define FILE_KEYS_LIVE_MS (INT64_C(15) * 60 * 1000)
 
 static int review(void *arg, const char *token, struct broker_caller *out, struct error *err)
 {
@@ -62,6 +66,8 @@ static int fetch_by_file(
 		bool is_it = strcmp(entry.group_id, group) == 0 && strcmp(entry.type, type) == 0 && entry.secret != NULL;
 		int rc = is_it ? access_keys_from_secret(a->k8s, a->settings->operator_namespace, entry.secret, out, err) : 0;
 		entry_close(&entry);
+		if (is_it && rc == 0)
+			out->expires_at_ms = clock_wall_ms() + FILE_KEYS_LIVE_MS;
 		if (is_it)
 			return rc;
 	}

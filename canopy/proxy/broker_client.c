@@ -122,7 +122,14 @@ static int take_text(const json_t *root, const char *key, struct secret *out, st
 		if (*at <= ' ' || *at > '~')
 			return error_set(err, ERROR_INTERNAL, "%s holds a character that no header may hold", key);
 	}
-	return text[0] == '\0' ? error_set(err, ERROR_INTERNAL, "%s is empty", key) : secret_set(out, text, err);
+	return secret_set(out, text, err);
+}
+
+static int take_key(const json_t *root, const char *key, struct secret *out, struct error *err)
+{
+	if (take_text(root, key, out, err) < 0)
+		return -1;
+	return out->len == 0 ? error_set(err, ERROR_INTERNAL, "%s is empty", key) : 0;
 }
 
 static int read_object(const json_t *root, struct s3_keys *out, struct error *err)
@@ -130,8 +137,9 @@ static int read_object(const json_t *root, struct s3_keys *out, struct error *er
 	const char *expiration = NULL;
 	if (json_find_int(0, root, "Version") != 1)
 		return error_set(err, ERROR_INTERNAL, "Version is not 1");
-	if (take_text(root, "AccessKeyId", &out->access_key_id, err) < 0 ||
-		take_text(root, "SecretAccessKey", &out->secret_access_key, err) < 0 ||
+	// Keys that a person has put into a Secret are of no session: their token is empty, and requests go without one.
+	if (take_key(root, "AccessKeyId", &out->access_key_id, err) < 0 ||
+		take_key(root, "SecretAccessKey", &out->secret_access_key, err) < 0 ||
 		take_text(root, "SessionToken", &out->session_token, err) < 0 ||
 		json_need_str(root, "Expiration", &expiration, err) < 0)
 		return -1;

@@ -38,8 +38,8 @@ MUST_CHECK int broker_client_post(struct broker_client *broker, const char *url,
 struct s3_keys {
 	struct secret access_key_id;
 	struct secret secret_access_key;
-	struct secret session_token;
-	int64_t expires_at_ms; // wall time
+	struct secret session_token; // empty: keys of no session
+	int64_t expires_at_ms;       // wall time
 };
 
 // ERROR_INTERNAL when the answer is not what the contract says.

@@ -44,6 +44,8 @@ static const struct config_row rows[] = {
 		.help = "bucket in the path, or in the host name"},
 	{"PGRO_PORT_FILE", AT(port_file), TYPE_FILE, true, .help = "gets HOST:PORT of the listener, in one step"},
 	{"PGRO_DONE_FILE", AT(done_file), TYPE_FILE, false, .help = "when it appears, the proxy ends"},
+	{"PGRO_ENGINE_PIPE", AT(engine_pipe), TYPE_FILE, false,
+		.help = "named pipe that is made here and held open by the engine; when the engine is gone, the proxy ends"},
 	{"PGRO_STATS_CALLBACK_URL", AT(stats_url), TYPE_HTTPS_URL, false, .help = "gets the byte counts at the end"},
 	{"PGRO_PROGRESS_CALLBACK_URL", AT(progress_url), TYPE_HTTPS_URL, false, .help = "gets the byte counts every 30 s"},
 	{"PGRO_RUN_ID", AT(run_id), TYPE_TEXT, false, .help = "named in the progress"},
@@ -200,6 +202,7 @@ int config_read(config_getenv env, struct config *out, struct error *err)
 {
 	AUTO(config)
 	struct config config = {.hold_ms = CONFIG_HOLD_MS,
+		.engine_wait_ms = CONFIG_ENGINE_WAIT_MS,
 		.progress_ms = CONFIG_PROGRESS_MS,
 		.client_head_ms = CONFIG_CLIENT_HEAD_MS,
 		.client_stall_ms = CONFIG_CLIENT_STALL_MS,

@@ -15,6 +15,9 @@
 // How long a request is held while no credentials can be had, before it gets 503: kopia gives up about 20 s after the first error
 // it sees, and a broker may be away for as long as an operator needs to be placed on another node.
 #define CONFIG_HOLD_MS ((int64_t)5 * 60 * 1000)
+// How long after the start the engine may take to appear, before the proxy ends: its image may have to be pulled. One that never
+// starts must not keep the pod until the Job's deadline.
+#define CONFIG_ENGINE_WAIT_MS ((int64_t)30 * 60 * 1000)
 #define CONFIG_PROGRESS_MS 30000
 #define CONFIG_CLIENT_HEAD_MS 30000                      // from the first byte of a request's head to its last
 #define CONFIG_CLIENT_STALL_MS ((int64_t)10 * 60 * 1000) // an engine may write to a slow disk for long before it reads on
@@ -39,6 +42,7 @@ struct config {
 	char *style;      // path or virtual
 	char *port_file;
 	char *done_file;
+	char *engine_pipe; // see presence.h; NULL: none
 	char *stats_url;
 	char *progress_url;
 	char *run_id;
@@ -53,6 +57,7 @@ struct config {
 	enum log_format log_format;
 
 	int64_t hold_ms;
+	int64_t engine_wait_ms;
 	int64_t progress_ms;
 	int64_t client_head_ms;
 	int64_t client_stall_ms;

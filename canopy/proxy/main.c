@@ -35,7 +35,8 @@ static void help(FILE *to)
 		"usage: understory-proxy [--ready | --help | --version]\n\n"
 		"Serves GET and HEAD of objects under one bucket and prefix, and their listings, on a loopback port, and signs "
 		"each\n"
-		"request anew with short-lived credentials that the operator's broker gives. SIGTERM or the done-file end it.\n\n"
+		"request anew with short-lived credentials that the operator's broker gives. SIGTERM, the done-file or the end "
+		"of the engine end it.\n\n"
 		"--ready, for a probe: exit 0 when the address in PGRO_PORT_FILE takes connections, else 1.\n\n"
 		"Settings, from the environment:\n\n");
 	config_help(to);

@@ -4,6 +4,7 @@
 #include "canopy/proxy/client.h"
 #include "canopy/proxy/core.h"
 #include "canopy/proxy/listener.h"
+#include "canopy/proxy/presence.h"
 #include "canopy/proxy/transfer.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@ struct proxy {
 	atomic_int stops; // calls of proxy_stop()
 	int64_t drain_until_ms;
 	int64_t done_checked_ms;
+	int engine_pipe; // -1: none
+	int64_t began_ms;
 	bool was_refused;
 };
 
@@ -63,14 +66,29 @@ static void drain(struct proxy *proxy)
 		loop_stop(core->loop);
 }
 
+static bool is_engine_gone(const struct proxy *proxy, int64_t now_ms)
+{
+	int64_t wait_ms = proxy->core.config->engine_wait_ms;
+	if (proxy->engine_pipe < 0)
+		return false;
+	enum presence engine = presence_look(proxy->engine_pipe);
+	if (engine == PRESENCE_GONE)
+		log_info("the engine is gone", LOG_NONE);
+	else if (engine == PRESENCE_AWAITED && now_ms - proxy->began_ms >= wait_ms)
+		log_warn("no engine came", LOG_INT("seconds", wait_ms / 1000));
+	else
+		return false;
+	return true;
+}
+
 static bool is_done(struct proxy *proxy)
 {
 	const char *path = proxy->core.config->done_file;
 	int64_t now_ms = loop_now_ms(proxy->core.loop);
-	if (path == NULL || now_ms - proxy->done_checked_ms < DONE_CHECK_MS)
+	if (now_ms - proxy->done_checked_ms < DONE_CHECK_MS)
 		return false;
 	proxy->done_checked_ms = now_ms;
-	return access(path, F_OK) == 0;
+	return (path != NULL && access(path, F_OK) == 0) || is_engine_gone(proxy, now_ms);
 }
 
 static void on_tick(void *arg)
@@ -105,6 +123,13 @@ static int make_core(struct proxy *proxy, const struct config *config, struct er
 	return upstream_pool_new(&upstream, &core->pool, err);
 }
 
+static int watch_engine(struct proxy *proxy, struct error *err)
+{
+	const char *path = proxy->core.config->engine_pipe;
+	proxy->began_ms = loop_now_ms(proxy->core.loop);
+	return path == NULL ? 0 : presence_open(path, &proxy->engine_pipe, err);
+}
+
 static int listen_on(struct proxy *proxy, struct error *err)
 {
 	if (listener_open(&proxy->listener.fd, proxy->address, err) < 0)
@@ -121,10 +146,11 @@ int proxy_new(const struct config *config, struct proxy **out, struct error *err
 		return error_no_memory(err, "proxy");
 	AUTO(proxy) struct proxy *proxy = made;
 	proxy->listener.fd = -1;
+	proxy->engine_pipe = -1;
 	const struct credentials_options credentials = {.config = config, .on_change = wake, .arg = proxy};
 	if (make_core(proxy, config, err) < 0 || listen_on(proxy, err) < 0 ||
 		credentials_new(&credentials, &proxy->core.credentials, err) < 0 ||
-		stats_reporter_new(config, &proxy->core.stats, &proxy->reporter, err) < 0 ||
+		stats_reporter_new(config, &proxy->core.stats, &proxy->reporter, err) < 0 || watch_engine(proxy, err) < 0 ||
 		listener_tell(config->port_file, proxy->address, err) < 0)
 		return -1;
 	*out = TAKE_PTR(proxy);
@@ -175,6 +201,8 @@ void proxy_free(struct proxy *proxy)
 	upstream_pool_free(core->pool);
 	if (proxy->listener.fd >= 0)
 		(void)close(proxy->listener.fd);
+	if (proxy->engine_pipe >= 0)
+		(void)close(proxy->engine_pipe);
 	loop_free(core->loop);
 	buffers_fini(&core->buffers);
 	pipes_fini(&core->pipes);

@@ -1,8 +1,8 @@
 // The whole proxy: listener, loop and all parts, from settings to totals.
 //
-// proxy_new() binds the port and writes the port file; proxy_run() serves until it is told to stop or the done-file appears, lets
-// what is in flight end (config's drain_ms), posts the totals and returns. proxy_stop() may be called from any thread and from a
-// signal handler; a second call ends the draining.
+// proxy_new() binds the port and writes the port file; proxy_run() serves until it is told to stop, the done-file appears or the
+// engine is gone, lets what is in flight end (config's drain_ms), posts the totals and returns. proxy_stop() may be called from
+// any thread and from a signal handler; a second call ends the draining.
 #ifndef CANOPY_PROXY_PROXY_H
 #define CANOPY_PROXY_PROXY_H
 

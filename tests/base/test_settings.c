@@ -43,7 +43,7 @@ static void the_defaults_are_those_of_the_design(void **state)
 	assert_null(s->broker_url);
 	assert_string_equal(s->postgres_image, "docker.io/library/postgres");
 	assert_null(s->s3_endpoint);
-	assert_int_equal(s->credentials, CREDENTIALS_DIRECT);
+	assert_int_equal(s->credentials, CREDENTIALS_PROXY);
 	assert_int_equal(s->max_concurrent_restores, 4);
 	assert_int_equal(s->max_concurrent_checks, 4);
 	assert_true(s->teardown_guard);
@@ -56,6 +56,9 @@ static void the_defaults_are_those_of_the_design(void **state)
 	assert_int_equal(verify->ready_timeout_ms, 1800000);
 	assert_int_equal(verify->switchover_grace_ms, 120000);
 	assert_int_equal(verify->minimum_ttl_ms, 0);
+	assert_int_equal(verify->depth, DEPTH_DEEP);
+	assert_int_equal(s->intents[INTENT_ANALYTICS].depth, DEPTH_QUICK);
+	assert_int_equal(s->intents[INTENT_DISASTER_RECOVERY].depth, DEPTH_QUICK);
 	assert_null(verify->cpu_request);
 	assert_int_equal(s->intents[INTENT_ANALYTICS].storage_size_bytes, INT64_C(50) << 30);
 	assert_int_equal(s->intents[INTENT_ANALYTICS].minimum_ttl_ms, 0);
@@ -141,6 +144,7 @@ static const char whole_file[] = "# of the operator\n"
 				 "    readyTimeout: 90s\n"
 				 "    switchoverGrace: 0\n"
 				 "    minimumTtl: 1h\n"
+				 "    depth: quick\n"
 				 "  analytics:\n"
 				 "engines: {postgres: restic, tar: kopia}\n"
 				 "storageClass: fast\n"
@@ -171,6 +175,7 @@ static void the_file_is_read_whole(void **state)
 	assert_int_equal(verify->ready_timeout_ms, 90000);
 	assert_int_equal(verify->switchover_grace_ms, 0);
 	assert_int_equal(verify->minimum_ttl_ms, 3600000);
+	assert_int_equal(verify->depth, DEPTH_QUICK);
 	assert_int_equal(s->intents[INTENT_ANALYTICS].storage_size_bytes, INT64_C(50) << 30);
 	assert_int_equal(settings_engine_for(s, "postgres"), ENGINE_RESTIC);
 	assert_int_equal(settings_engine_for(s, "tar"), ENGINE_KOPIA);
@@ -203,7 +208,8 @@ static void every_prefix_of_the_file_is_read_or_refused_cleanly(void **state)
 		if (load((const char *const[]){"UNDERSTORY_CONFIG", path, NULL}, &s, &err) < 0) {
 			assert_int_equal(err.kind, ERROR_INVALID);
 			// A size cut short may be more than its maximum.
-			assert_true(strncmp(err.text, "UNDERSTORY_CONFIG: ", 19) == 0 || strncmp(err.text, "settings: ", 10) == 0);
+			assert_true(
+				strncmp(err.text, "UNDERSTORY_CONFIG: ", 19) == 0 || strncmp(err.text, "settings: ", 10) == 0);
 		}
 	}
 }
@@ -286,6 +292,7 @@ static void a_bad_file_is_refused_with_its_place(void **state)
 		{"intents: {verify: {storageSize: 1}}\n", ":1:20: storageSize: \"1\": allowed is a size"},
 		{"intents: {verify: {cpuLimit: 0}}\n", ":1:20: cpuLimit: \"0\": allowed is a number of CPUs"},
 		{"intents: {verify: {readyTimeout: 0}}\n", ":1:20: readyTimeout: \"0\": allowed is a duration of whole seconds"},
+		{"intents: {verify: {depth: full}}\n", ":1:20: depth: \"full\": allowed is quick or deep"},
 		{"engines: {postgres: tar}\n", ":1:11: postgres: \"tar\": allowed is kopia or restic"},
 		{"engines: restic\n", ":1:1: engines: allowed is a mapping of backup types to kopia or restic"},
 		{"nodeSelector: {a: [b]}\n", ":1:16: a: allowed is a text"},
@@ -348,7 +355,6 @@ static void contradictions_are_refused(void **state)
 			"settings: CANOPY_DEVICE_CERT_SECRET and CANOPY_DEVICE_CERT_FILE, CANOPY_DEVICE_KEY_FILE: exclude each "
 			"other, "
 			"set one"},
-		{{"CREDENTIALS", "proxy"}, "settings: CREDENTIALS=proxy needs CANOPY_PROXY_IMAGE, the image with understory-proxy"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct error err = {0};
@@ -389,6 +395,32 @@ static void a_worklist_is_needed_only_by_those_who_ask(void **state)
 	assert_ok(settings_need_worklist(file, &err), err);
 	assert_ok(load((const char *const[]){"CANOPY_BASE_URL", "http://a", NULL}, &url, &err), err);
 	assert_ok(settings_need_worklist(url, &err), err);
+}
+
+static void an_image_for_the_proxy_is_needed_only_by_those_who_ask(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *const variables[5];
+		bool is_enough;
+	} rows[] = {
+		{{NULL}, false},
+		{{"CREDENTIALS", "proxy", NULL}, false},
+		{{"CREDENTIALS", "direct", NULL}, true},
+		{{"CANOPY_PROXY_IMAGE", "reg/understory:1", NULL}, true},
+		{{"CREDENTIALS", "proxy", "CANOPY_PROXY_IMAGE", "reg/understory:1", NULL}, true},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		AUTO(settings) struct settings *s = NULL;
+		assert_ok(load(rows[i].variables, &s, &err), err);
+		int rc = settings_need_proxy_image(s, &err);
+		if (rc != (rows[i].is_enough ? 0 : -1))
+			fail_msg("row %zu: %s", i, err.text);
+		if (rc < 0 && (err.kind != ERROR_INVALID || strstr(err.text, "CANOPY_PROXY_IMAGE is not set") == NULL ||
+				      strstr(err.text, "CREDENTIALS=direct") == NULL))
+			fail_msg("row %zu: %s", i, err.text);
+	}
 }
 
 static char *printed(void (*print)(const struct settings *, FILE *), const struct settings *s)
@@ -507,6 +539,7 @@ int main(void)
 		cmocka_unit_test(a_missing_file_is_refused),
 		cmocka_unit_test(contradictions_are_refused),
 		cmocka_unit_test(a_worklist_is_needed_only_by_those_who_ask),
+		cmocka_unit_test(an_image_for_the_proxy_is_needed_only_by_those_who_ask),
 		cmocka_unit_test(the_dump_says_value_and_origin),
 		cmocka_unit_test(no_error_shows_a_password),
 		cmocka_unit_test(the_help_names_every_setting),

@@ -1,4 +1,5 @@
 """Doubles for what a proxied restore talks to: a broker over TLS, and an S3 server that reads a directory. Both keep what came."""
+import contextlib
 import datetime
 import http.server
 import json
@@ -37,7 +38,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header('Content-Length', str(len(body)))
         self.end_headers()
         if self.command != 'HEAD':
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # of a client that was killed
+                self.wfile.write(body)
 
 
 class Broker(Handler):
@@ -53,7 +55,7 @@ class Broker(Handler):
 
 
 class Store(Handler):
-    """Keys nauru/PATH of bucket `backups` are the files of server.folder."""
+    """Keys nauru/PATH of bucket `backups` are the files of server.folder. While server.is_open is not set, contents (data/) wait."""
 
     def do_GET(self):
         self.server.seen.append((self.command, self.path, self.headers.get('Authorization', ''),
@@ -72,6 +74,8 @@ class Store(Handler):
         path = os.path.join(self.server.folder, name)
         if not os.path.isfile(path):
             return self.answer(404, b'<Error><Code>NoSuchKey</Code><Message>no such key</Message></Error>')
+        if name.startswith('data/'):
+            self.server.is_open.wait()
         with open(path, 'rb') as file:
             data = file.read()
         entity = {'Last_Modified': 'Fri, 20 Nov 2026 08:00:00 GMT', 'ETag': '"0"'}

@@ -51,11 +51,13 @@ static void where_it_can_be_the_proxy_is_a_native_sidecar(void **state)
 		"{'exec':{'command':['understory-proxy','--ready']},'periodSeconds':1,'timeoutSeconds':5,'failureThreshold':60}");
 	assert_null(variable(proxy, "PGRO_DONE_FILE"));
 	assert_null(variable(engine_of(job), "PGRO_DONE_FILE"));
+	assert_null(variable(proxy, "PGRO_ENGINE_PIPE"));
+	assert_null(variable(engine_of(job), "PGRO_ENGINE_PIPE"));
 	assert_str("true", job, "spec", "template", "metadata", "labels", LABEL_PROXY_SIDECAR);
 	assert_str("Never", pod_of(job), "restartPolicy");
 }
 
-static void elsewhere_it_is_a_second_container_with_a_done_file(void **state)
+static void elsewhere_it_is_a_second_container_that_learns_of_the_end(void **state)
 {
 	(void)state;
 	struct sample s;
@@ -67,6 +69,8 @@ static void elsewhere_it_is_a_second_container_with_a_done_file(void **state)
 	assert_null(json_find(proxy, "startupProbe"));
 	expect_str("of the proxy", variable(proxy, "PGRO_DONE_FILE"), "/run/understory-proxy/done");
 	expect_str("of the engine", variable(engine_of(job), "PGRO_DONE_FILE"), "/run/understory-proxy/done");
+	expect_str("of the proxy", variable(proxy, "PGRO_ENGINE_PIPE"), "/run/understory-proxy/engine");
+	expect_str("of the engine", variable(engine_of(job), "PGRO_ENGINE_PIPE"), "/run/understory-proxy/engine");
 	assert_null(json_find(named(json_find(engine_of(job), "volumeMounts"), "proxy"), "readOnly"));
 	assert_str("true", job, "spec", "template", "metadata", "labels", LABEL_PROXY_SIDECAR);
 }
@@ -285,7 +289,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(where_it_can_be_the_proxy_is_a_native_sidecar),
-		cmocka_unit_test(elsewhere_it_is_a_second_container_with_a_done_file),
+		cmocka_unit_test(elsewhere_it_is_a_second_container_that_learns_of_the_end),
 		cmocka_unit_test(the_engine_has_dummy_keys_and_no_other_way_to_the_store),
 		cmocka_unit_test(nothing_but_the_password_comes_from_a_secret_into_an_environment),
 		cmocka_unit_test(the_proxy_knows_broker_and_store),

@@ -5,6 +5,7 @@ real, with the proxy as native sidecar and as second container. Broker and S3 ar
 usage: test_proxy_pod.py STUB_APISERVER DUMP_OBJECTS DIRECTORY_OF_UNDERSTORY_PROXY
 """
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -67,10 +69,14 @@ class Cluster:
             found = self.call(f'/apis/batch/v1/namespaces/{NAMESPACE}/jobs/{job}')
             for condition in found['status'].get('conditions', []):
                 if condition['type'] in ('Complete', 'Failed') and condition['status'] == 'True':
-                    pods = self.call(f'/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=job-name%3D{job}')['items']
-                    return condition['type'], pods[-1]
+                    return condition['type'], self.pods(job)[-1]
             time.sleep(0.1)
-        return 'neither', self.call(f'/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=job-name%3D{job}')['items'][-1]
+        return 'neither', self.pods(job)[-1]
+
+    def pods(self, job):
+        """Oldest first."""
+        items = self.call(f'/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=job-name%3D{job}')['items']
+        return sorted(items, key=lambda pod: pod['metadata']['creationTimestamp'])
 
     def log(self, pod):
         folder = os.path.join(self.node, NAMESPACE, pod['metadata']['name'])
@@ -128,13 +134,36 @@ def state_of(pod, container):
     return found[0].get('terminated', found[0]) if found else {}
 
 
+def kill_all_with(variable):
+    """SIGKILL for every process in whose environment this NAME=VALUE is; how many there were."""
+    killed = 0
+    for name in filter(str.isdigit, os.listdir('/proc')):
+        with contextlib.suppress(OSError):  # it has ended, with another of them
+            with open(f'/proc/{name}/environ', 'rb') as file:
+                is_one = variable.encode() in file.read().split(b'\0')
+            if is_one:
+                os.kill(int(name), signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + TIMEOUT_S
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
 class World:
     def __init__(self, tap, stub, dump, programs, work):
         self.tap, self.dump = tap, dump
         ca, certificate, key = doubles.authority(work)
         self.repository, self.snapshot = make_repository(work)
         self.broker = doubles.serve(doubles.Broker, (certificate, key))
-        self.store = doubles.serve(doubles.Store, folder=self.repository)
+        self.store = doubles.serve(doubles.Store, folder=self.repository, is_open=threading.Event())
+        self.store.is_open.set()
         with open(ca, encoding='ascii') as file:
             self.ca = file.read()
         self.cluster = Cluster(stub, programs, work)
@@ -143,6 +172,10 @@ class World:
 
     def run(self, way, key, snapshot):
         """Create a round and wait for its Job."""
+        self.create(way, key, snapshot)
+        return self.cluster.ended(f'restore-{key}')
+
+    def create(self, way, key, snapshot):
         self.broker.seen.clear()
         self.store.seen.clear()
         changes = {'https://understory.pgro-system.svc:9091': f'https://127.0.0.1:{self.broker.server_port}',
@@ -153,7 +186,25 @@ class World:
         claim['spec']['storageClassName'] = ''
         for thing in (secret, claim, job):
             self.cluster.create(thing)
-        return self.cluster.ended(f'restore-{key}')
+
+    def is_killed(self, way, label, key):
+        """In the middle of the restore every process of the engine's container is killed at once, as the OOM killer does."""
+        check = self.tap.check
+        self.store.is_open.clear()
+        self.create(way, key, self.snapshot)
+        begun = wait_until(lambda: any('/data/' in seen[1] for seen in self.store.seen))
+        check(begun, f'{label}: the restore is in the middle', self.store.seen)
+        killed = kill_all_with(f'SNAPSHOT_ID={self.snapshot}')  # which no other run has
+        check(killed > 0, f'{label}: the engine is killed as a whole', killed)
+        ended = wait_until(lambda: any('exitCode' in state_of(pod, 'proxy') for pod in self.cluster.pods(f'restore-{key}')))
+        pod = self.cluster.pods(f'restore-{key}')[0]
+        check(ended, f'{label}: the proxy ends by itself', json.dumps(pod['status'], indent=1) + self.cluster.log(pod))
+        check(state_of(pod, 'restore').get('exitCode') == 137, f'{label}: the status of the killed engine stays',
+              state_of(pod, 'restore'))
+        self.store.is_open.set()
+        outcome, last = self.cluster.ended(f'restore-{key}')
+        check(outcome == 'Complete' and last['metadata']['name'] != pod['metadata']['name'],
+              f'{label}: another pod of the Job restores', json.dumps(last['status'], indent=1) + self.cluster.log(last))
 
     def restores(self, way, label, key):
         check = self.tap.check
@@ -190,6 +241,7 @@ class World:
                        f'{label}: keys and token are in no log and no object', [text for text in hidden if text in everywhere])
 
     def stop(self):
+        self.store.is_open.set()
         self.cluster.stop()
         self.broker.shutdown()
         self.store.shutdown()
@@ -219,6 +271,7 @@ def main():
             for way, label, digit in ((1, 'native sidecar', 'a'), (2, 'second container', 'b')):
                 world.restores(way, label, digit * 8)
                 world.fails(way, label, digit * 7 + 'f')
+                world.is_killed(way, label, digit * 7 + 'e')
         finally:
             world.stop()
     print(f'1..{tap.count}')

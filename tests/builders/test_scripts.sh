@@ -365,6 +365,9 @@ test_proxy() {
 	proxied "$good" PGRO_DONE_FILE=/nowhere/done
 	is "a done-file that cannot be left changes nothing" "0 15" "$status $(message .postgres_version)"
 
+	proxied "$good" PGRO_ENGINE_PIPE=/nowhere/engine
+	is "a pipe that cannot be held changes nothing" "0 15" "$status $(message .postgres_version)"
+
 	begin restore-restic < <(restore_environment "$good" PGRO_PORT_FILE=/run/understory/late PGRO_DONE_FILE=/run/understory/done)
 	sleep 1
 	is "a proxy that is slow is waited for" "" "$(cat "$pod/message")"

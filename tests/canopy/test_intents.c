@@ -83,6 +83,7 @@ static void parameters_are_advertised_with_type_and_default(void **state)
 	assert_string_equal(params, "{\"cpu_limit\":{\"default\":\"500m\",\"type\":\"text\"},"
 				    "\"cpu_request\":{\"type\":\"text\"},"
 				    "\"deployment_ready_timeout\":{\"default\":1800,\"type\":\"duration\"},"
+				    "\"depth\":{\"default\":\"quick\",\"type\":\"text\"},"
 				    "\"memory_limit\":{\"type\":\"bytes\"},"
 				    "\"memory_request\":{\"default\":1610612736,\"type\":\"bytes\"},"
 				    "\"minimum_ttl\":{\"default\":0,\"type\":\"duration\"},"
@@ -120,7 +121,7 @@ static void params_lie_over_the_settings(void **state)
 	assert_ok(resolve(settings, "verify",
 			  "{\"minimum_ttl\": 60, \"switchover_grace\": \"5m\", \"storage_size_maximum\": 10737418240, "
 			  "\"memory_request\": 1048576, \"memory_limit\": \"2Gi\", \"cpu_limit\": \"1.5\", "
-			  "\"deployment_ready_timeout\": 90}",
+			  "\"deployment_ready_timeout\": 90, \"depth\": \"quick\"}",
 			  &entry, &got, &err),
 		err);
 	assert_int_equal(got.minimum_ttl_ms, 60000);
@@ -132,6 +133,13 @@ static void params_lie_over_the_settings(void **state)
 	assert_string_equal(got.cpu_request, "250m");
 	assert_string_equal(got.cpu_limit, "1.5");
 	assert_int_equal(got.ready_timeout_ms, 90000);
+	assert_int_equal(settings->intents[INTENT_VERIFY].depth, DEPTH_DEEP);
+	assert_int_equal(got.depth, DEPTH_QUICK);
+	entry_fini(&entry);
+
+	assert_ok(resolve(settings, "analytics", "{\"depth\": \"deep\"}", &entry, &got, &err), err);
+	assert_int_equal(settings->intents[INTENT_ANALYTICS].depth, DEPTH_QUICK);
+	assert_int_equal(got.depth, DEPTH_DEEP);
 	entry_fini(&entry);
 }
 
@@ -151,6 +159,8 @@ static void a_bad_param_is_refused_with_name_value_and_what_is_allowed(void **st
 		{"{\"storage_size_maximum\": \"much\"}", "params.storage_size_maximum is \"much\", allowed is"},
 		{"{\"memory_limit\": 0}", "params.memory_limit is 0, allowed is a number of bytes"},
 		{"{\"memory_limit\": {}}", "params.memory_limit is {}, allowed is"},
+		{"{\"depth\": \"Deep\"}", "params.depth is \"Deep\", allowed is quick or deep"},
+		{"{\"depth\": 1}", "params.depth is 1, allowed is quick or deep"},
 		{"{\"cpu_limit\": 2}", "params.cpu_limit is 2, allowed is a text with a number of CPUs"},
 		{"{\"cpu_limit\": \"0\"}", "params.cpu_limit is \"0\", allowed is"},
 		{"{\"cpu_request\": \"2\", \"cpu_limit\": \"1500m\"}", "the CPU request 2 is more than the CPU limit 1500m"},

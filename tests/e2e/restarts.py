@@ -7,7 +7,6 @@ the operator must hold no more descriptors and no more memory than after the fir
 
 usage: restarts.py BUILD_FOLDER
 """
-import json
 import os
 import pathlib
 import random
@@ -16,20 +15,13 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 import replicas
-from stage import OPERATOR_NAMESPACE, Stage, call, entry, namespace, wait_until
+from stage import P, Stage, call, differences, entry, namespace, wait_until
 
 RESTARTS, WARM, POOL = 200, 20, 16
 # A request more at one time than before opens a connection more, which is kept: three descriptors.
 FD_TOLERANCE = 6
 # A sanitizer's allocator gives little back; what nothing points to any more, LeakSanitizer finds at the operator's end.
 MEMORY_TOLERANCE_MIB, SANITIZED_TOLERANCE_MIB = 2, 8
-P = "pgro.bes.au/"
-KINDS = ("api/v1:namespaces", "api/v1:serviceaccounts", "api/v1:secrets", "api/v1:persistentvolumeclaims", "api/v1:pods", "api/v1:services",
-         "apis/batch/v1:jobs", "apis/apps/v1:deployments", "apis/networking.k8s.io/v1:networkpolicies",
-         "apis/rbac.authorization.k8s.io/v1:rolebindings")
-SERVERS_OWN = ("uid", "resourceVersion", "creationTimestamp", "managedFields", "generation")
-# Of a round, not of what is wanted.
-MOMENTARY = (P + "run-id", P + "round-started-at")
 
 count = bad = 0
 
@@ -48,39 +40,6 @@ def start_operator(stage):
     # AddressSanitizer keeps what was freed, up to this much: with its default it would grow for longer than this test runs.
     sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"
     return stage.operator(TEARDOWN_GUARD="off", MAX_CONCURRENT_RESTORES=str(POOL), ASAN_OPTIONS=sanitizer)
-
-
-def cluster(stage):
-    """{(kind, namespace, name): object} of everything that the operator made, without what differs from run to run."""
-    made = {}
-    for kind in KINDS:
-        prefix, plural = kind.split(":")
-        for item in call("GET", f"{stage.api}/{prefix}/{plural}")["items"]:
-            meta = item["metadata"]
-            where = meta.get("namespace", meta["name"])
-            if where in ("default", "kube-system", "kube-public", "kube-node-lease", OPERATOR_NAMESPACE):
-                continue
-            for key in SERVERS_OWN:
-                meta.pop(key, None)
-            if plural == "jobs":
-                item["spec"].pop("selector", None)
-                item["spec"]["template"]["metadata"].get("labels", {}).pop("controller-uid", None)
-            run = meta.get("annotations", {}).get(P + "run-id")
-            made[plural, where, meta["name"]] = (run, item)
-    runs = {where: run for (plural, where, _), (run, _) in made.items() if plural == "namespaces"}
-    for key, (_, item) in made.items():
-        for annotation in MOMENTARY:
-            item["metadata"].get("annotations", {}).pop(annotation, None)
-        text = json.dumps(item, sort_keys=True)
-        made[key] = text.replace(runs[key[1]], "RUN") if runs.get(key[1]) else text
-    return made
-
-
-def differences(is_, wanted):
-    """One line for each object that is missing, too many, or another than it should be."""
-    lines = [f"missing: {key}" for key in sorted(wanted.keys() - is_.keys())]
-    lines += [f"too many: {key}" for key in sorted(is_.keys() - wanted.keys())]
-    return lines + [f"differs: {key}: {is_[key]} / {wanted[key]}" for key in sorted(is_.keys() & wanted.keys()) if is_[key] != wanted[key]]
 
 
 def is_settled(stage, wanted):
@@ -116,7 +75,7 @@ def without_restarts(build, wanted):
         start_operator(stage)
         wait_until("the worklist", lambda: is_settled(stage, wanted), 60)
         time.sleep(1.5)
-        return cluster(stage)
+        return stage.cluster()
 
 
 def main():
@@ -139,7 +98,7 @@ def main():
         last = measure(operator, stage, wanted)
         check(f"the operator lives through {RESTARTS} restarts", operator.poll() is None, stage.log("operator"))
         check("Namespaces came and went meanwhile", stage.log("operator").count("replica torn down") > POOL, stage.log("operator"))
-        different = differences(cluster(stage), without_restarts(build, wanted))
+        different = differences(stage.cluster(), without_restarts(build, wanted))
         check("the cluster is what the last worklist makes of an empty one", not different, "\n".join(different))
         check(f"descriptors do not grow: {first[0]} after {WARM} restarts, {last[0]} after {RESTARTS}", last[0] <= first[0] + FD_TOLERANCE)
         tolerance = SANITIZED_TOLERANCE_MIB if is_sanitized(build / "reconciler/understory") else MEMORY_TOLERANCE_MIB

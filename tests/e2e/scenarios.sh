@@ -4,75 +4,11 @@
 # usage: scenarios.sh BUILD_FOLDER [SCENARIO...]
 # One S3 server and two snapshots serve all scenarios; each has an API server, a canopy and an operator of its own.
 set -uo pipefail
-BUILD=$(cd "$1" && pwd)
+# shellcheck source=tests/e2e/lib.sh
+. "$(dirname "$0")/lib.sh" "$1" e2e-work
 shift
-export BUILD
-WORK=$BUILD/e2e-work
-# shellcheck source=fixtures/demo/lib.sh
-. "$(dirname "$0")/../../fixtures/demo/lib.sh"
 
-count=0 bad=0
-readonly GROUP=0aa5b4b8-9f6a-4d1c-8a8e-1f2d3c4b5a69 SERVER=b0a7c0de-1111-4222-8333-444455556666
-readonly VERIFY=11111111-0000-4000-8000-000000000001 ANALYTICS=11111111-0000-4000-8000-000000000002 \
-	RECOVERY=11111111-0000-4000-8000-000000000003
-
-# check WHAT COMMAND...: one TAP line; what the command printed is shown when it fails.
-check()
-{
-	local what=$1 output
-	shift
-	count=$((count + 1))
-	if output=$("$@" 2>&1); then
-		echo "ok $count - $scenario: $what"
-	else
-		bad=$((bad + 1))
-		echo "not ok $count - $scenario: $what"
-		printf '%s\n' "$output" | tail -n 5 | sed 's/^/# /'
-		tail -n 5 "$WORK/log/operator.log" 2>/dev/null | sed 's/^/# operator: /'
-	fi
-}
-
-# comes SECONDS COMMAND...: true once the command is.
-comes() { wait_until "$@" || { echo "not within $1 s: ${*:2}"; return 1; }; }
-never() { ! "$@"; }
-
-# entry REPLICA_ID INTENT SNAPSHOT [NAME]: one entry of the worklist.
-entry()
-{
-	cat <<-EOC
-		- {replica_id: $1, group_id: $GROUP, server_id: $SERVER, type: tamanu-postgres, intent: $2, name: "${4:-nauru $2}",
-		   params: {}, storage: s3, bucket: $BUCKET, prefix: $PREFIX, region: us-east-1, snapshot_id: $3,
-		   snapshot_at: "2026-11-20T00:00:00Z"}
-	EOC
-}
-
-put_worklist() { cat >"$WORK/worklist.yaml"; }
-faults() { curl -fsS -m 20 -o /dev/null "$CANOPY/_faults" -d "$1"; }
-state_is() { [ "$(replica "$1" "$SERVER" state)" = "$2" ]; }
-report_is() { [ "$(replica "$1" "$SERVER" report)" = "$2" ]; }
-namespace_of() { replica "$1" "$SERVER" namespace; }
-annotation() { api "/api/v1/namespaces/$1" | field metadata annotations "pgro.bes.au/$2"; }
-landed() { [ "$(captured_reports | grep -c " $1 ")" = "$2" ]; }
-landed_twice() { captured_reports | awk '$2 > 1' | grep .; }
-is_gone() { ! api "$1" >/dev/null; }
-log_has() { grep -q "$1" "$WORK/log/operator.log"; }
-event_is() { api "/apis/events.k8s.io/v1/events" | grep "\"reason\": *\"$1\""; }
-metric_is() { curl -fsS -m 5 "$METRICS/metrics" | grep -xF "$1"; }
-exits() { local want=$1 rc=0; shift; "$@" >/dev/null 2>&1 || rc=$?; [ $rc = "$want" ]; }
-plan() { env CANOPY_BASE_URL="$CANOPY" CREDENTIALS=direct UNDERSTORY_CONFIG="$WORK/understory.yaml" "$UNDERSTORY" plan -o json; }
-
-# setting_up WORKLIST: stand-ins of its own for this scenario.
-setting_up()
-{
-	stop operator
-	stop apiserver
-	stop canopy
-	rm -f "$WORK/log/operator.log"
-	echo "$1" >"$WORK/worklist.yaml"
-	write_settings
-	start_canopy
-	start_apiserver
-}
+plan() { env CANOPY_BASE_URL="$CANOPY" UNDERSTORY_CONFIG="$WORK/understory.yaml" "$UNDERSTORY" plan -o json; }
 
 happy_path()
 {
@@ -95,8 +31,7 @@ happy_path()
 	check "annotation last-verification-reported-round is the active round" \
 		test "$(annotation "$ns" last-verification-reported-round)" = "$(annotation "$ns" active-round)"
 	check "no report is owed" never annotation "$ns" report
-	check "the Job has the restore container alone" test "$(api "/apis/batch/v1/namespaces/$ns/jobs" |
-		python3 -c 'import json,sys; print([c["name"] for c in json.load(sys.stdin)["items"][0]["spec"]["template"]["spec"]["containers"]])')" = "['restore']"
+	check "the Job has the restore container and its proxy" test "$(containers_of_job "$ns" | sort | paste -s -d ' ')" = 'proxy restore'
 	check "the rows are those of the snapshot" test "$(replica_sql "$ns" analytics pgbench 'select count(*) from pgbench_accounts')" = 1000000
 	check "the analytics user may not write" never replica_sql "$ns" analytics pgbench 'delete from pgbench_accounts'
 	check "the Service follows the active round" test "$(api "/api/v1/namespaces/$ns/services/postgres" |
@@ -128,7 +63,6 @@ happy_path()
 }
 
 brake() { api "/api/v1/namespaces/$OPERATOR_NAMESPACE/configmaps/understory-brake" | field data "$1"; }
-test_annotation() { [ "$(annotation "$1" "$2")" = "$3" ]; }
 one_round_left() { [ "$(api "/api/v1/namespaces/$1/persistentvolumeclaims" | grep -c '"name": *"pgdata-')" = 1 ] &&
 	[ "$(api "/apis/apps/v1/namespaces/$1/deployments" | grep -c '"name": *"postgres-[0-9a-f]\{8\}"')" -ge 1 ]; }
 stop_in_order() { stop operator && log_has 'msg=stopped'; }
@@ -147,9 +81,6 @@ credentials_refused()
 	check "no Job was made" never has_job "$(namespace_of $VERIFY)"
 }
 
-asked() { curl -fsS -m 20 "$CANOPY/_captured" | python3 -c '
-import json, sys
-print(sum(1 for c in json.load(sys.stdin) if c["path"] == sys.argv[1]))' "$1"; }
 has_job() { api "/apis/batch/v1/namespaces/$1/jobs" | grep '"uid"'; }
 
 report_round_trip()
@@ -309,8 +240,6 @@ over_tls()
 	check "another CA is refused" exits 1 "$UNDERSTORY" status
 }
 
-# Whatever the command's exit status is.
-says() { grep "$1" <<<"$("${@:2}" 2>&1)"; }
 write_kubeconfig()
 {
 	cat >"$KUBECONFIG" <<-EOC
@@ -328,7 +257,7 @@ two_operators()
 {
 	local second pid stopped _
 	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
-	start_operator
+	start_operator CREDENTIALS=direct # each would have a broker of its own, and pods know the address of one
 	check "the first leads" comes 20 metric_is 'understory_leader 1'
 	check "and says so by an Event" comes 5 event_is LeaderElection
 	second=127.0.0.1:$(free_ports 1)
@@ -358,14 +287,12 @@ two_operators()
 
 second_says() { curl -fsS -m 5 "http://$second/metrics" | grep -xF "$1"; }
 
-# The restore through broker and proxy: no key of the store in the pod, in its Secret or in the log.
+# The restore through broker and proxy, as all are: no key of the store in the Secret of the round.
 through_proxy()
 {
-	local ns key port
+	local ns key
 	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
-	port=$(free_ports 1)
-	start_operator CREDENTIALS=proxy CANOPY_PROXY_IMAGE=understory:test "PGRO_BROKER_LISTEN_ADDR=127.0.0.1:$port" \
-		"PGRO_BROKER_URL=https://127.0.0.1:$port"
+	start_operator
 	check "the replica becomes active" comes 60 state_is $ANALYTICS active
 	check "its report lands" comes 20 landed healthy 1
 	ns=$(namespace_of $ANALYTICS)
@@ -377,8 +304,32 @@ through_proxy()
 	check "the broker's CA is kept" api "/api/v1/namespaces/$OPERATOR_NAMESPACE/secrets/understory-ca"
 	check "its audit line names who got keys" log_has "$ns"
 	check "a caller without a token is refused" test "$(curl -sk -m 5 -o /dev/null -w '%{http_code}' \
-		"https://127.0.0.1:$port/internal/restore-creds" -d '{}')" = 401
+		"https://$BROKER/internal/restore-creds" -d '{}')" = 401
 	check "no report landed twice" never landed_twice
+}
+
+# CREDENTIALS=direct: the keys are in the Secret of the round, and there is neither proxy nor broker.
+direct_credentials()
+{
+	local ns
+	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
+	start_operator CREDENTIALS=direct CANOPY_PROXY_IMAGE=
+	check "the replica becomes active" comes 60 state_is $ANALYTICS active
+	check "its report lands" comes 20 landed healthy 1
+	ns=$(namespace_of $ANALYTICS)
+	check "the Secret of the round holds the keys" test "$(api "/api/v1/namespaces/$ns/secrets/restore-$(annotation "$ns" active-round)" |
+		field data sessionToken | wc -c)" -gt 100
+	check "the Job has the restore container alone" test "$(containers_of_job "$ns")" = restore
+	check "no CA was made" is_gone "/api/v1/namespaces/$OPERATOR_NAMESPACE/secrets/understory-ca"
+}
+
+# The names of all its containers, a line each.
+containers_of_job()
+{
+	api "/apis/batch/v1/namespaces/$1/jobs" | python3 -c '
+import json, sys
+spec = json.load(sys.stdin)["items"][0]["spec"]["template"]["spec"]
+print(*(c["name"] for c in spec.get("initContainers", []) + spec["containers"]), sep="\n")'
 }
 
 # What a person meets at the command line.
@@ -394,6 +345,9 @@ command_line()
 	check "a missing file is an error" says '/nowhere' env UNDERSTORY_CONFIG=/nowhere "$UNDERSTORY" check-config
 	check "no worklist is an error" exits 1 "$UNDERSTORY" run
 	check "an unknown command is an error" exits 1 "$UNDERSTORY" tidy
+	check "without an image for the proxy run does not start" exits 1 env CANOPY_BASE_URL="$CANOPY" "$UNDERSTORY" run
+	check "and says what to do" says 'CANOPY_PROXY_IMAGE is not set.*CREDENTIALS=direct' env CANOPY_BASE_URL="$CANOPY" "$UNDERSTORY" run
+	check "plan does without" exits 0 env CANOPY_BASE_URL="$CANOPY" "$UNDERSTORY" plan
 	check "good settings are printed" exits 0 env CANOPY_BASE_URL="$CANOPY" "$UNDERSTORY" check-config
 	check "plan without canopy is an error" exits 1 env CANOPY_BASE_URL=http://127.0.0.1:1 "$UNDERSTORY" plan
 	check "status of an empty cluster is a heading" says NAMESPACE "$UNDERSTORY" status
@@ -406,7 +360,6 @@ cleaning_up()
 	rm -rf "$WORK"
 }
 
-scenario=setup
 trap cleaning_up EXIT
 if ! { begin && start_s3 && start_source; }; then
 	echo "Bail out! the real parts did not start"
@@ -417,9 +370,8 @@ read -r SNAPSHOT_1 _ <<<"$(backup base)"
 read -r SNAPSHOT_2 _ <<<"$(backup crashed)"
 check "two snapshots" test -n "$SNAPSHOT_1" -a -n "$SNAPSHOT_2" -a "$SNAPSHOT_1" != "$SNAPSHOT_2"
 [ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round restarted_in_the_middle \
-	worklist_file bad_cluster over_tls two_operators through_proxy command_line
+	worklist_file bad_cluster over_tls two_operators through_proxy direct_credentials command_line
 for scenario in "$@"; do
 	"$scenario"
 done
-echo "1..$count"
-[ $bad = 0 ]
+tap_end

@@ -45,6 +45,7 @@ static void what_is_not_set_has_its_default(void **state)
 	assert_false(config.is_virtual);
 	assert_null(config.prefix);
 	assert_null(config.done_file);
+	assert_null(config.engine_pipe);
 	assert_int_equal(config.log_level, LOG_INFO);
 	assert_int_equal(config.log_format, LOG_LOGFMT);
 	assert_int_equal(config.hold_ms, 300000);

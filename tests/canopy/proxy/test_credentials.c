@@ -190,8 +190,9 @@ static const struct {
 	{"no JSON", "x", "credentials"},
 	{"other version", "{\"Version\":2}", "Version"},
 	{"key missing", "{\"Version\":1,\"AccessKeyId\":\"a\"}", "SecretAccessKey"},
-	{"token empty", "{\"Version\":1,\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\",\"SessionToken\":\"\"}",
-		"SessionToken is empty"},
+	{"key empty", "{\"Version\":1,\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"\",\"SessionToken\":\"c\"}",
+		"SecretAccessKey is empty"},
+	{"token missing", "{\"Version\":1,\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\"}", "SessionToken"},
 	{"line end", "{\"Version\":1,\"AccessKeyId\":\"a\\nb\"}", "no header may hold"},
 	{"no time",
 		"{\"Version\":1,\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\",\"SessionToken\":\"c\",\"Expiration\":\"soon\"}",
@@ -209,6 +210,18 @@ static void an_answer_that_breaks_the_contract_is_an_error(void **state)
 	}
 }
 
+static void keys_of_no_session_have_an_empty_token(void **state)
+{
+	(void)state;
+	static const char body[] = "{\"Version\":1,\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"b\",\"SessionToken\":\"\","
+				   "\"Expiration\":\"2099-11-20T09:00:00Z\"}";
+	struct error err = {0};
+	struct s3_keys keys = {0};
+	assert_ok(broker_client_read_keys(body, sizeof(body) - 1, &keys, &err), err);
+	assert_string_equal(secret_reveal(&keys.session_token), "");
+	s3_keys_fini(&keys);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +233,7 @@ int main(void)
 		cmocka_unit_test(a_set_that_came_too_late_or_is_none_is_not_used),
 		cmocka_unit_test(renewal_is_two_minutes_ahead_or_at_four_fifths),
 		cmocka_unit_test(an_answer_that_breaks_the_contract_is_an_error),
+		cmocka_unit_test(keys_of_no_session_have_an_empty_token),
 	};
 	return cmocka_run_group_tests_name("proxy/credentials", tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "tests/canopy/proxy/world.h"
 #include "tests/support/cmocka.h"
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -260,6 +261,41 @@ static void the_done_file_ends_it(void **state)
 	world_free(w);
 }
 
+static void the_end_of_the_engine_ends_it(void **state)
+{
+	(void)state;
+	char path[64];
+	(void)snprintf(path, sizeof(path), "/tmp/understory-proxy-engine-%d", (int)getpid());
+	const char *const settings[] = {"PGRO_ENGINE_PIPE", path, NULL};
+	struct world *w = world_new(&(struct world_options){.s3 = ok_script, .settings = settings});
+	int engine = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(engine >= 0);
+	world_expect(w, "GET", "/bucket/p/k", "", 200, "ok");
+	(void)usleep(1500000); // longer than the time between two looks
+	assert_null(world_posted(w, "/stats"));
+	(void)close(engine);
+	world_wait(world_posted(w, "/stats") != NULL);
+	(void)unlink(path);
+	world_free(w);
+}
+
+static void wait_a_moment(struct config *config)
+{
+	config->engine_wait_ms = 1;
+}
+
+static void an_engine_that_never_comes_is_not_awaited_for_ever(void **state)
+{
+	(void)state;
+	char path[64];
+	(void)snprintf(path, sizeof(path), "/tmp/understory-proxy-engine-%d", (int)getpid());
+	const char *const settings[] = {"PGRO_ENGINE_PIPE", path, NULL};
+	struct world *w = world_new(&(struct world_options){.s3 = ok_script, .settings = settings, .tune = wait_a_moment});
+	world_wait(world_posted(w, "/stats") != NULL);
+	(void)unlink(path);
+	world_free(w);
+}
+
 static void the_port_file_holds_the_address(void **state)
 {
 	(void)state;
@@ -290,6 +326,8 @@ int main(void)
 		cmocka_unit_test(silence_is_not_waited_out_for_ever),
 		cmocka_unit_test(s3_that_is_not_there_is_said_so),
 		cmocka_unit_test(the_done_file_ends_it),
+		cmocka_unit_test(the_end_of_the_engine_ends_it),
+		cmocka_unit_test(an_engine_that_never_comes_is_not_awaited_for_ever),
 		cmocka_unit_test(the_port_file_holds_the_address),
 	};
 	return cmocka_run_group_tests_name("proxy/relay", tests, NULL, NULL);
