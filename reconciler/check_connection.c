@@ -18,6 +18,8 @@ struct check_connection {
 	const atomic_bool *cancel;
 	int64_t finish_by_mono_ms;
 	bool is_busy; // a statement was sent and its end not seen
+	char sqlstate[SQLSTATE_LEN + 1];
+	char warning[256]; // of the running statement, about damage; "" for none
 };
 
 int check_connection_sleep(const atomic_bool *cancel, int64_t until_mono_ms, struct error *err)
@@ -51,14 +53,16 @@ static int wait_ready(int fd, short events, int64_t until_mono_ms, const atomic_
 }
 
 // https://www.postgresql.org/docs/15/errcodes-appendix.html: class 08 connection, 53 resources, 57 shutdown, cancel and "cannot
-// connect now", 28 authentication, 3D000 no such database. Everything else is about what the server found in its files.
+// connect now", 28 authentication, 3D000 no such database, 58030 a volume that does not answer (EIO). Everything else is about
+// what the server found in its files.
 static enum error_kind sqlstate_kind(const char *sqlstate)
 {
 	if (strcmp(sqlstate, "3D000") == 0)
 		return ERROR_NOT_FOUND;
 	if (strncmp(sqlstate, "28", 2) == 0 || strcmp(sqlstate, "42501") == 0)
 		return ERROR_INTERNAL;
-	if (strncmp(sqlstate, "08", 2) == 0 || strncmp(sqlstate, "53", 2) == 0 || strncmp(sqlstate, "57", 2) == 0)
+	if (strncmp(sqlstate, "08", 2) == 0 || strncmp(sqlstate, "53", 2) == 0 || strncmp(sqlstate, "57", 2) == 0 ||
+		strcmp(sqlstate, "58030") == 0)
 		return ERROR_TRANSIENT;
 	return ERROR_INVALID;
 }
@@ -108,7 +112,7 @@ static int set_connect_error(PGconn *pg, struct error *err)
 		detail_len > 0 ? " (" : "", detail_len, detail == NULL ? "" : detail, detail_len > 0 ? ")" : "");
 }
 
-static int set_statement_error(const PGresult *result, struct error *err)
+static int set_statement_error(struct check_connection *connection, const PGresult *result, struct error *err)
 {
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
@@ -119,19 +123,45 @@ static int set_statement_error(const PGresult *result, struct error *err)
 		const char *text = PQresultErrorMessage(result);
 		return error_set(err, ERROR_TRANSIENT, "%.*s", (int)strcspn(text, "\n"), text);
 	}
+	(void)snprintf(connection->sqlstate, sizeof(connection->sqlstate), "%s", sqlstate);
+	if (detail == NULL && connection->warning[0] != '\0')
+		detail = connection->warning;
 	int detail_len = detail == NULL ? 0 : (int)strcspn(detail, "\n");
 	return error_set(err, sqlstate_kind(sqlstate), "%.*s%s%.*s%s", (int)strcspn(message, "\n"), message,
 		detail_len > 0 ? " (" : "", detail_len, detail == NULL ? "" : detail, detail_len > 0 ? ")" : "");
 }
 
+// A backup brings settings of its databases and roles along (ALTER DATABASE SET), which would hold for our sessions too: reading
+// over damage, scanning indexes instead of tables, giving up rights, loading a library. What a client asks for at the start of a
+// session comes before those.
+static const char session_settings[] =
+	// Damage is an error, and in words that we know.
+	" -c zero_damaged_pages=off -c ignore_checksum_failure=off -c client_min_messages=warning -c lc_messages=C"
+	// Nothing of the backup runs: no function of the same name, no trigger (but ENABLE ALWAYS), no library.
+	" -c search_path=pg_catalog -c session_replication_role=replica -c session_preload_libraries="
+	" -c local_preload_libraries= -c jit=off"
+	// We are who we are, and stay.
+	" -c role=none -c row_security=off -c default_transaction_read_only=off -c lock_timeout=0"
+	" -c idle_in_transaction_session_timeout=0"
+	// A table is read from its first page to its last, by two processes more where the server has them: reading is then twice
+	// as fast, and the pod's CPU limit still holds. A scan of a large table leaves the server's buffers alone.
+	" -c enable_seqscan=on -c enable_indexscan=off -c enable_indexonlyscan=off -c enable_bitmapscan=off"
+	" -c max_parallel_workers_per_gather=2"
+	// For amcheck's filter: 16 bits a tuple up to some 60 million tuples in an index, and a pod of 512Mi bears it.
+	" -c maintenance_work_mem=128MB";
+
 static PGconn *start_connecting(const struct check_connection_options *options)
 {
 	const struct check_request *request = options->request;
-	char port[16], settings[64];
+	char port[16], settings[1024];
 	int64_t left_ms = options->finish_by_mono_ms - clock_mono_ms();
 
 	(void)snprintf(port, sizeof(port), "%d", request->port);
-	(void)snprintf(settings, sizeof(settings), "-c statement_timeout=%" PRId64, left_ms < 1 ? 1 : left_ms);
+	(void)snprintf(settings, sizeof(settings), "-c statement_timeout=%" PRId64 "%s",
+		options->is_long ? INT64_C(0)
+		: left_ms < 1    ? INT64_C(1)
+				 : left_ms,
+		session_settings);
 	const char *const pairs[][2] = {
 		{"host", request->host},
 		{"port", port},
@@ -179,11 +209,23 @@ static int finish_connecting(PGconn *pg, int64_t until_mono_ms, const atomic_boo
 	return 0;
 }
 
-// Warnings of the server (a collation version that differs) go nowhere: libpq would print them on stderr.
-static void ignore_notice(void *arg, const PGresult *result)
+// Warnings of the server (a collation version that differs) go nowhere: libpq would print them on stderr. But that a page has a
+// wrong checksum is said in a warning alone, before the error that follows from it.
+static void keep_warning(void *arg, const PGresult *result)
 {
-	(void)arg;
-	(void)result;
+	struct check_connection *connection = arg;
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	if (sqlstate != NULL && strcmp(sqlstate, "XX001") == 0 && message != NULL)
+		(void)snprintf(connection->warning, sizeof(connection->warning), "%s", message);
+}
+
+static int set_by_version(struct check_connection *connection, struct error *err)
+{
+	int major = check_connection_version(connection) / 10000;
+	if (major >= 14 && check_connection_query(connection, "SET client_connection_check_interval = '10s'", NULL, err) < 0)
+		return -1;
+	return major >= 17 ? check_connection_query(connection, "SET event_triggers = off", NULL, err) : 0;
 }
 
 static int attempt(const struct check_connection_options *options, struct check_connection **out, struct error *err)
@@ -201,7 +243,9 @@ static int attempt(const struct check_connection_options *options, struct check_
 		until_mono_ms = options->connect_by_mono_ms;
 	if (finish_connecting(connection->pg, until_mono_ms, options->cancel, err) < 0)
 		return -1;
-	(void)PQsetNoticeReceiver(connection->pg, ignore_notice, NULL);
+	(void)PQsetNoticeReceiver(connection->pg, keep_warning, connection);
+	if (options->is_long && set_by_version(connection, err) < 0)
+		return -1;
 	*out = TAKE_PTR(connection);
 	return 0;
 }
@@ -254,6 +298,7 @@ static int collect(
 
 int check_connection_query(struct check_connection *connection, const char *sql, PGresult **out, struct error *err)
 {
+	connection->sqlstate[0] = connection->warning[0] = '\0';
 	if (PQsendQuery(connection->pg, sql) == 0) {
 		const char *text = PQerrorMessage(connection->pg);
 		return error_set(err, ERROR_TRANSIENT, "%.*s", (int)strcspn(text, "\n"), text);
@@ -268,10 +313,20 @@ int check_connection_query(struct check_connection *connection, const char *sql,
 	if (result == NULL)
 		return error_set(err, ERROR_TRANSIENT, "the server gave no result");
 	if (PQresultStatus(result) != PGRES_TUPLES_OK && PQresultStatus(result) != PGRES_COMMAND_OK)
-		return set_statement_error(result, err);
+		return set_statement_error(connection, result, err);
 	if (out != NULL)
 		*out = TAKE_PTR(result);
 	return 0;
+}
+
+void check_connection_set_limit(struct check_connection *connection, int64_t finish_by_mono_ms)
+{
+	connection->finish_by_mono_ms = finish_by_mono_ms;
+}
+
+const char *check_connection_sqlstate(const struct check_connection *connection)
+{
+	return connection->sqlstate;
 }
 
 char *check_connection_quote(struct check_connection *connection, const char *name)

@@ -35,7 +35,9 @@ struct check_connection_options {
 	const struct check_request *request;
 	const char *database;
 	int64_t connect_by_mono_ms; // until then attempts that fail with ERROR_TRANSIENT are repeated
-	int64_t finish_by_mono_ms;  // of all statements; also the server's statement_timeout
+	int64_t finish_by_mono_ms;  // of all statements; see check_connection_set_limit()
+	bool is_long;               // statements may take hours: it is only here that the time is watched, and a server from
+				    // 14 ends a statement on its own when we are gone. Else the server has a statement_timeout.
 	const atomic_bool *cancel;
 };
 
@@ -48,6 +50,13 @@ MUST_CHECK int check_connection_open(
 // Run one statement. *out is the caller's; NULL where the rows are not wanted. After ERROR_TRANSIENT or ERROR_CANCELLED the
 // connection is of no more use.
 MUST_CHECK int check_connection_query(struct check_connection *connection, const char *sql, PGresult **out, struct error *err);
+
+// Another limit for the statements to come.
+void check_connection_set_limit(struct check_connection *connection, int64_t finish_by_mono_ms);
+
+// The code of the last statement that failed, https://www.postgresql.org/docs/15/errcodes-appendix.html; "" when it was not the
+// server that failed it.
+const char *check_connection_sqlstate(const struct check_connection *connection);
 
 // An identifier in quotes for a statement, to be freed with PQfreemem(); NULL for want of memory or when it is not valid text.
 char *check_connection_quote(struct check_connection *connection, const char *name);

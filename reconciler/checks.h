@@ -22,6 +22,7 @@ struct check_request {
 	const char *user;              // copied
 	const struct secret *password; // copied
 	int expected_major;
+	enum settings_depth depth;
 };
 
 enum check_state { CHECK_NONE, CHECK_RUNNING, CHECK_DONE };
@@ -32,7 +33,7 @@ struct check_result {
 	char stage[32]; // where it ended: a text of enum check_stage (reconciler/check_database.h)
 	char cause[ERROR_TEXT_MAX]; // one sentence, valid UTF-8, no secrets; "" when it passed
 	char server_version[64];    // "15.20 (Debian 15.20-0+deb12u1)", "" when it was not reached
-	json_t *details;            // sizes per database, rows and relations looked at, durations; the caller's; may be NULL
+	json_t *details;            // as docs/health-details.md says; the caller's; may be NULL
 };
 
 struct checks;

@@ -63,8 +63,11 @@ int step_check(struct manager *op, const struct round_view *v, struct error *err
 	if (k8s_get(op->k8s, &K8S_SECRET, v->replica->namespace, NAME_SUPERUSER_SECRET, &object, err) < 0 ||
 		secret_data_get(json_object_get(object, "data"), "password", &password, err) < 0)
 		return error_wrap(err, "secret %s", NAME_SUPERUSER_SECRET);
-	struct check_request request = {
-		.port = POSTGRES_PORT, .user = "postgres", .password = &password, .expected_major = deployment->postgres_major};
+	struct check_request request = {.port = POSTGRES_PORT,
+		.user = "postgres",
+		.password = &password,
+		.expected_major = deployment->postgres_major,
+		.depth = v->sizing.depth};
 	memcpy(request.namespace, v->replica->namespace, sizeof(request.namespace));
 	memcpy(request.round_key, v->replica->round, sizeof(request.round_key));
 	memcpy(request.host, pod->ip, sizeof(request.host));

@@ -1,8 +1,8 @@
 #include "reconciler/check_database.h"
 
 #include "base/clock.h"
+#include "tests/reconciler/checked_server.h"
 #include "tests/support/cmocka.h"
-#include "tests/support/postgres.h"
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <libpq-fe.h>
@@ -12,125 +12,32 @@
 #include <string.h>
 #include <sys/socket.h>
 
-// Enough for a healthy server on a machine under load; tests of a limit set a short one.
-#define ENOUGH_MS 60000
-
-static atomic_bool never_cancelled;
-
-// The server of all cases; not running where there is no PostgreSQL.
-static struct postgres server;
-
-static int setup_group(void **state)
-{
-	struct error err = {0};
-	(void)state;
-	if (postgres_new(&server, &err) == 0 || err.kind == ERROR_NOT_FOUND)
-		return 0;
-	print_error("%s\n", err.text);
-	return -1;
-}
-
-static int teardown_group(void **state)
-{
-	(void)state;
-	postgres_free(&server);
-	return 0;
-}
-
-static void exec_in(const char *database, const char *sql)
-{
-	struct error err = {0};
-	assert_ok(postgres_exec(&server, database, sql, NULL, 0, &err), err);
-}
-
-static void fetch_in(const char *database, const char *sql, char *out, size_t size)
-{
-	struct error err = {0};
-	assert_ok(postgres_exec(&server, database, sql, out, size, &err), err);
-}
-
-// Each case that needs the server begins with the databases of initdb and one called app.
-static void need_server_with_app(void)
-{
-	char others[16];
-	if (server.pid == 0) {
-		print_message("# no PostgreSQL is installed\n");
-		skip();
-	}
-	exec_in("postgres", "DROP DATABASE IF EXISTS app WITH (FORCE)");
-	fetch_in("postgres", "SELECT count(*) FROM pg_database", others, sizeof(others));
-	assert_string_equal(others, "3");
-	// file_copy: nothing of it is in the server's buffers yet, so that a damaged file is read.
-	exec_in("postgres", "CREATE DATABASE app STRATEGY file_copy");
-}
-
-static struct check_request request_to_server(void)
-{
-	struct check_request request = {.namespace = "replica-00000000",
-		.round_key = "0a1b2c3d",
-		.host = POSTGRES_HOST,
-		.port = server.port,
-		.user = POSTGRES_USER,
-		.password = &server.password,
-		.expected_major = server.major};
-	return request;
-}
-
-static struct check_limits limits_with(enum check_stage stage, int64_t ms)
-{
-	struct check_limits limits;
-	for (int i = 0; i < CHECK_STAGE_COUNT; i++)
-		limits.ms[i] = ENOUGH_MS;
-	limits.ms[stage] = ms;
-	return limits;
-}
-
-static void check_with(const struct check_request *request, const struct check_limits *limits, struct check_result *result)
-{
-	check_database(request, limits, &never_cancelled, result);
-}
-
-static void assert_verdict(const struct check_result *result, enum report_grade grade, const char *stage, const char *cause_part)
-{
-	if (result->grade != grade || strcmp(result->stage, stage) != 0 || strstr(result->cause, cause_part) == NULL)
-		fail_msg("grade %d, stage %s: %s; expected grade %d, stage %s: %s", (int)result->grade, result->stage,
-			result->cause, (int)grade, stage, cause_part);
-}
-
-// Check the server as it is and expect this.
-static void assert_server_is(enum report_grade grade, const char *stage, const char *cause_part)
-{
-	struct check_request request = request_to_server();
-	struct check_limits limits = limits_with(CHECK_STAGE_CONNECT, ENOUGH_MS);
-	struct check_result result;
-	check_with(&request, &limits, &result);
-	json_decref(result.details);
-	assert_verdict(&result, grade, stage, cause_part);
-}
-
 static void a_healthy_server_passes_every_stage(void **state)
 {
 	(void)state;
-	need_server_with_app();
-	exec_in("app", "CREATE TABLE accounts (id serial PRIMARY KEY, note text); INSERT INTO accounts (note) VALUES ('x')");
-	struct check_request request = request_to_server();
+	checked_server_begin();
+	checked_server_exec(
+		"app", "CREATE TABLE accounts (id serial PRIMARY KEY, note text); INSERT INTO accounts (note) VALUES ('x')");
+	struct check_request request = checked_server_request();
 	struct check_result result;
-	check_with(&request, &check_limits_default, &result);
+	checked_server_check(&request, &check_limits_default, &result);
 	AUTO(json) json_t *details = result.details;
 
-	assert_verdict(&result, GRADE_CLEAN, "catalogs", "");
+	checked_server_assert(&result, GRADE_CLEAN, "catalogs", "");
 	assert_string_equal(result.cause, "");
-	assert_int_equal(strtol(result.server_version, NULL, 10), server.major);
+	assert_int_equal(strtol(result.server_version, NULL, 10), checked_server.major);
 	assert_int_equal(json_find_int(0, details, "databases"), 4);
 	assert_int_equal(json_object_size(json_object_get(details, "sizes")), 4);
 	assert_true(json_find_int(0, details, "sizes", "app") > 1000000);
 	// template0 takes no sessions, so three databases are looked into, each with some 200 relations and 10,000 catalog rows.
 	assert_in_range(json_find_int(0, details, "relations_checked"), 3 * 150 + 3, 3 * 400);
 	assert_true(json_find_int(0, details, "catalog_rows_read") > 3 * 5000);
+	assert_string_equal(json_find_str(details, "depth"), "quick");
+	assert_null(json_find(details, "rows_read"));
 
 	const json_t *stages = json_object_get(details, "stages");
-	assert_int_equal(json_array_size(stages), CHECK_STAGE_COUNT);
-	for (int i = 0; i < CHECK_STAGE_COUNT; i++) {
+	assert_int_equal(json_array_size(stages), CHECK_STAGE_QUICK_COUNT);
+	for (int i = 0; i < CHECK_STAGE_QUICK_COUNT; i++) {
 		assert_string_equal(json_find_str(json_array_get(stages, (size_t)i), "name"), check_stage_text[i]);
 		assert_true(json_is_real(json_find(json_array_get(stages, (size_t)i), "seconds")));
 	}
@@ -139,49 +46,49 @@ static void a_healthy_server_passes_every_stage(void **state)
 static void a_server_without_an_application_database_fails(void **state)
 {
 	(void)state;
-	need_server_with_app();
-	exec_in("postgres", "DROP DATABASE app");
-	assert_server_is(GRADE_FAILED, "application", "no application database");
+	checked_server_begin();
+	checked_server_exec("postgres", "DROP DATABASE app");
+	checked_server_assert_is(GRADE_FAILED, "application", "no application database");
 }
 
 static void a_dropped_database_postgres_is_no_fault(void **state)
 {
 	(void)state;
-	need_server_with_app();
-	exec_in("template1", "ALTER DATABASE postgres RENAME TO moved");
-	assert_server_is(GRADE_CLEAN, "catalogs", "");
-	exec_in("template1", "ALTER DATABASE moved RENAME TO postgres");
+	checked_server_begin();
+	checked_server_exec("template1", "ALTER DATABASE postgres RENAME TO moved");
+	checked_server_assert_is(GRADE_CLEAN, "catalogs", "");
+	checked_server_exec("template1", "ALTER DATABASE moved RENAME TO postgres");
 }
 
 static void a_wrong_major_fails(void **state)
 {
 	(void)state;
-	need_server_with_app();
+	checked_server_begin();
 	char expected[128];
-	(void)snprintf(expected, sizeof(expected), "the server is PostgreSQL %d, the backup is of 9", server.major);
-	struct check_request request = request_to_server();
-	struct check_limits limits = limits_with(CHECK_STAGE_CONNECT, ENOUGH_MS);
+	(void)snprintf(expected, sizeof(expected), "the server is PostgreSQL %d, the backup is of 9", checked_server.major);
+	struct check_request request = checked_server_request();
+	struct check_limits limits = checked_server_limits(CHECK_STAGE_CONNECT, CHECKED_SERVER_ENOUGH_MS);
 	struct check_result result;
 	request.expected_major = 9;
-	check_with(&request, &limits, &result);
+	checked_server_check(&request, &limits, &result);
 	json_decref(result.details);
-	assert_verdict(&result, GRADE_FAILED, "version", expected);
+	checked_server_assert(&result, GRADE_FAILED, "version", expected);
 }
 
 static void a_wrong_password_is_no_verdict_on_the_backup(void **state)
 {
 	(void)state;
-	need_server_with_app();
+	checked_server_begin();
 	struct error err = {0};
 	AUTO(secret) struct secret wrong = {0};
 	assert_ok(secret_set(&wrong, "not-the-password", &err), err);
-	struct check_request request = request_to_server();
-	struct check_limits limits = limits_with(CHECK_STAGE_CONNECT, ENOUGH_MS);
+	struct check_request request = checked_server_request();
+	struct check_limits limits = checked_server_limits(CHECK_STAGE_CONNECT, CHECKED_SERVER_ENOUGH_MS);
 	struct check_result result;
 	request.password = &wrong;
-	check_with(&request, &limits, &result);
+	checked_server_check(&request, &limits, &result);
 	json_decref(result.details);
-	assert_verdict(&result, GRADE_INCONCLUSIVE, "connect",
+	checked_server_assert(&result, GRADE_INCONCLUSIVE, "connect",
 		"database \"postgres\": password authentication failed for user \"postgres\"");
 	assert_null(strstr(result.cause, "not-the-password"));
 	assert_string_equal(result.server_version, "");
@@ -190,59 +97,50 @@ static void a_wrong_password_is_no_verdict_on_the_backup(void **state)
 static void a_user_with_too_few_rights_is_no_verdict_on_the_backup(void **state)
 {
 	(void)state;
-	need_server_with_app();
+	checked_server_begin();
 	char sql[256];
-	(void)snprintf(sql, sizeof(sql), "CREATE ROLE weak LOGIN PASSWORD '%s'", secret_reveal(&server.password));
-	exec_in("postgres", sql);
-	struct check_request request = request_to_server();
-	struct check_limits limits = limits_with(CHECK_STAGE_CONNECT, ENOUGH_MS);
+	(void)snprintf(sql, sizeof(sql), "CREATE ROLE weak LOGIN PASSWORD '%s'", secret_reveal(&checked_server.password));
+	checked_server_exec("postgres", sql);
+	struct check_request request = checked_server_request();
+	struct check_limits limits = checked_server_limits(CHECK_STAGE_CONNECT, CHECKED_SERVER_ENOUGH_MS);
 	struct check_result result;
 	request.user = "weak";
-	check_with(&request, &limits, &result);
+	checked_server_check(&request, &limits, &result);
 	json_decref(result.details);
-	exec_in("postgres", "DROP ROLE weak");
-	assert_verdict(&result, GRADE_INCONCLUSIVE, "relations", "permission denied");
+	checked_server_exec("postgres", "DROP ROLE weak");
+	checked_server_assert(&result, GRADE_INCONCLUSIVE, "connect", "permission denied to set parameter");
 }
 
 static void a_locale_that_the_system_lacks_is_named(void **state)
 {
 	(void)state;
-	need_server_with_app();
-	exec_in("postgres", "UPDATE pg_database SET datcollate = 'xx_YY.UTF-8' WHERE datname = 'app'");
-	assert_server_is(GRADE_FAILED, "databases",
+	checked_server_begin();
+	checked_server_exec("postgres", "UPDATE pg_database SET datcollate = 'xx_YY.UTF-8' WHERE datname = 'app'");
+	checked_server_assert_is(GRADE_FAILED, "databases",
 		"database \"app\": database locale is incompatible with operating system (The database was initialized with "
 		"LC_COLLATE"
 		" \"xx_YY.UTF-8\"");
-	exec_in("postgres", "UPDATE pg_database SET datcollate = 'C.UTF-8' WHERE datname = 'app'");
-}
-
-// Where the first segment of a relation of database app is.
-static void path_of(const char *relation, char out[256])
-{
-	char sql[128], path[128];
-	(void)snprintf(sql, sizeof(sql), "SELECT pg_relation_filepath('%s')", relation);
-	fetch_in("app", sql, path, sizeof(path));
-	(void)snprintf(out, 256, "%s/%s", server.data, path);
+	checked_server_exec("postgres", "UPDATE pg_database SET datcollate = 'C.UTF-8' WHERE datname = 'app'");
 }
 
 static void a_relation_without_its_file_is_named(void **state)
 {
 	(void)state;
-	need_server_with_app();
+	checked_server_begin();
 	char path[256], expected[256];
-	exec_in("app", "CREATE TABLE accounts (id int PRIMARY KEY); CHECKPOINT");
-	path_of("accounts", path);
+	checked_server_exec("app", "CREATE TABLE accounts (id int PRIMARY KEY); CHECKPOINT");
+	checked_server_path("accounts", path);
 	assert_int_equal(unlink(path), 0);
 	(void)snprintf(expected, sizeof(expected), "relations have no file, the first is public.accounts (%s)",
-		path + strlen(server.data) + 1);
-	assert_server_is(GRADE_FAILED, "relations", expected);
-	assert_server_is(GRADE_FAILED, "relations", "database \"app\": 1 of ");
+		path + strlen(checked_server.data) + 1);
+	checked_server_assert_is(GRADE_FAILED, "relations", expected);
+	checked_server_assert_is(GRADE_FAILED, "relations", "database \"app\": 1 of ");
 }
 
 static void damage_first_page(const char *relation)
 {
 	char path[256], garbage[8192];
-	path_of(relation, path);
+	checked_server_path(relation, path);
 	memset(garbage, 0xa5, sizeof(garbage));
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 	assert_true(fd >= 0);
@@ -263,26 +161,28 @@ static void a_damaged_catalog_is_named(void **state)
 		{"pg_toast.pg_toast_2618", "catalog pg_rewrite: database \"app\": invalid page in block 0 of relation base/"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		need_server_with_app();
+		checked_server_begin();
 		damage_first_page(rows[i].relation);
-		assert_server_is(GRADE_FAILED, "catalogs", rows[i].cause);
+		checked_server_assert_is(GRADE_FAILED, "catalogs", rows[i].cause);
 	}
 }
 
 static void a_name_that_is_no_utf8_is_shown_as_far_as_it_can_be(void **state)
 {
 	(void)state;
-	need_server_with_app();
-	exec_in("postgres", "CREATE DATABASE bytes ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
-	exec_in("bytes", "CREATE DATABASE \"caf\xe9\" ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
-	struct check_request request = request_to_server();
-	struct check_limits limits = limits_with(CHECK_STAGE_CONNECT, ENOUGH_MS);
+	checked_server_begin();
+	checked_server_exec(
+		"postgres", "CREATE DATABASE bytes ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+	checked_server_exec(
+		"bytes", "CREATE DATABASE \"caf\xe9\" ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0");
+	struct check_request request = checked_server_request();
+	struct check_limits limits = checked_server_limits(CHECK_STAGE_CONNECT, CHECKED_SERVER_ENOUGH_MS);
 	struct check_result result;
-	check_with(&request, &limits, &result);
+	checked_server_check(&request, &limits, &result);
 	AUTO(json) json_t *details = result.details;
-	exec_in("bytes", "DROP DATABASE \"caf\xe9\"");
-	exec_in("postgres", "DROP DATABASE bytes");
-	assert_verdict(&result, GRADE_CLEAN, "catalogs", "");
+	checked_server_exec("bytes", "DROP DATABASE \"caf\xe9\"");
+	checked_server_exec("postgres", "DROP DATABASE bytes");
+	checked_server_assert(&result, GRADE_CLEAN, "catalogs", "");
 	assert_true(json_find_int(0, details, "sizes", "caf?") > 0);
 }
 
@@ -290,9 +190,10 @@ static void a_name_that_is_no_utf8_is_shown_as_far_as_it_can_be(void **state)
 static PGconn *lock_a_catalog(void)
 {
 	char port[16];
-	(void)snprintf(port, sizeof(port), "%d", server.port);
+	(void)snprintf(port, sizeof(port), "%d", checked_server.port);
 	PGconn *holder = PQconnectdbParams((const char *const[]){"host", "port", "dbname", "user", "password", NULL},
-		(const char *const[]){POSTGRES_HOST, port, "app", POSTGRES_USER, secret_reveal(&server.password), NULL}, 0);
+		(const char *const[]){POSTGRES_HOST, port, "app", POSTGRES_USER, secret_reveal(&checked_server.password), NULL},
+		0);
 	PGresult *locked = PQexec(holder, "BEGIN; LOCK TABLE pg_catalog.pg_description IN ACCESS EXCLUSIVE MODE");
 	ExecStatusType status = PQresultStatus(locked);
 	PQclear(locked);
@@ -305,22 +206,22 @@ static PGconn *lock_a_catalog(void)
 static void a_stage_over_its_limit_is_no_verdict_on_the_backup(void **state)
 {
 	(void)state;
-	need_server_with_app();
+	checked_server_begin();
 	PGconn *holder = lock_a_catalog();
-	struct check_request request = request_to_server();
-	struct check_limits limits = limits_with(CHECK_STAGE_CATALOGS, 1500);
+	struct check_request request = checked_server_request();
+	struct check_limits limits = checked_server_limits(CHECK_STAGE_CATALOGS, 1500);
 	struct check_result result;
-	check_with(&request, &limits, &result);
+	checked_server_check(&request, &limits, &result);
 	json_decref(result.details);
 	PQfinish(holder);
-	assert_verdict(&result, GRADE_INCONCLUSIVE, "catalogs",
+	checked_server_assert(&result, GRADE_INCONCLUSIVE, "catalogs",
 		"catalog pg_description: database \"app\": canceling statement due to statement timeout");
 }
 
 static void put_standby_signal(bool present)
 {
 	char path[128];
-	(void)snprintf(path, sizeof(path), "%s/standby.signal", server.data);
+	(void)snprintf(path, sizeof(path), "%s/standby.signal", checked_server.data);
 	if (!present) {
 		(void)unlink(path);
 		return;
@@ -333,21 +234,21 @@ static void put_standby_signal(bool present)
 static void recovery_must_come_to_an_end(void **state)
 {
 	(void)state;
-	need_server_with_app();
+	checked_server_begin();
 	struct error err = {0};
-	postgres_halt(&server);
+	postgres_halt(&checked_server);
 	put_standby_signal(true);
-	assert_ok(postgres_run(&server, &err), err);
+	assert_ok(postgres_run(&checked_server, &err), err);
 
-	struct check_request request = request_to_server();
-	struct check_limits limits = limits_with(CHECK_STAGE_RECOVERY, 1200);
+	struct check_request request = checked_server_request();
+	struct check_limits limits = checked_server_limits(CHECK_STAGE_RECOVERY, 1200);
 	struct check_result result;
-	check_with(&request, &limits, &result);
+	checked_server_check(&request, &limits, &result);
 	json_decref(result.details);
-	exec_in("postgres", "SELECT pg_promote()");
+	checked_server_exec("postgres", "SELECT pg_promote()");
 	put_standby_signal(false);
-	assert_verdict(&result, GRADE_INCONCLUSIVE, "recovery", "recovery is not over in time");
-	assert_server_is(GRADE_CLEAN, "catalogs", "");
+	checked_server_assert(&result, GRADE_INCONCLUSIVE, "recovery", "recovery is not over in time");
+	checked_server_assert_is(GRADE_CLEAN, "catalogs", "");
 }
 
 static int listen_on_loopback(int *port)
@@ -370,8 +271,8 @@ static void check_port(int port, const char *host, int64_t connect_ms, struct ch
 	assert_ok(secret_set(&password, "any", &err), err);
 	struct check_request request = {.port = port, .user = POSTGRES_USER, .password = &password, .expected_major = 15};
 	(void)snprintf(request.host, sizeof(request.host), "%s", host);
-	struct check_limits limits = limits_with(CHECK_STAGE_CONNECT, connect_ms);
-	check_with(&request, &limits, result);
+	struct check_limits limits = checked_server_limits(CHECK_STAGE_CONNECT, connect_ms);
+	checked_server_check(&request, &limits, result);
 }
 
 static void a_server_that_cannot_be_reached_is_no_verdict_on_the_backup(void **state)
@@ -396,7 +297,7 @@ static void a_server_that_cannot_be_reached_is_no_verdict_on_the_backup(void **s
 		json_decref(result.details);
 		(void)snprintf(expected, sizeof(expected), "database \"postgres\" at %s port %d: %s", rows[i].host, rows[i].port,
 			rows[i].cause);
-		assert_verdict(&result, GRADE_INCONCLUSIVE, "connect", expected);
+		checked_server_assert(&result, GRADE_INCONCLUSIVE, "connect", expected);
 	}
 	(void)close(silent);
 }
@@ -488,7 +389,7 @@ static void what_a_server_says_at_the_door_decides(void **state)
 		(void)close(refuser.fd);
 
 		json_decref(result.details);
-		assert_verdict(&result, rows[i].grade, "connect", rows[i].cause);
+		checked_server_assert(&result, rows[i].grade, "connect", rows[i].cause);
 		if (rows[i].is_repeated != (atomic_load(&refuser.refused) > 1))
 			fail_msg("%s %s: refused %d times", rows[i].sqlstate, rows[i].message, atomic_load(&refuser.refused));
 	}
@@ -512,5 +413,5 @@ int main(void)
 		cmocka_unit_test(a_server_that_cannot_be_reached_is_no_verdict_on_the_backup),
 		cmocka_unit_test(what_a_server_says_at_the_door_decides),
 	};
-	return cmocka_run_group_tests_name("reconciler/check_database", cases, setup_group, teardown_group);
+	return cmocka_run_group_tests_name("reconciler/check_database", cases, checked_server_setup, checked_server_teardown);
 }

@@ -58,7 +58,7 @@ static struct checks *new_pool(int threads)
 	return checks;
 }
 
-static void start(struct checks *checks, const char *round_key)
+static void start_at(struct checks *checks, const char *round_key, enum settings_depth depth)
 {
 	struct error err = {0};
 	struct check_request request = {.namespace = "replica-00000000",
@@ -66,9 +66,15 @@ static void start(struct checks *checks, const char *round_key)
 		.port = server.port,
 		.user = POSTGRES_USER,
 		.password = &server.password,
-		.expected_major = server.major};
+		.expected_major = server.major,
+		.depth = depth};
 	(void)snprintf(request.round_key, sizeof(request.round_key), "%s", round_key);
 	assert_ok(checks_start(checks, &request, &err), err);
+}
+
+static void start(struct checks *checks, const char *round_key)
+{
+	start_at(checks, round_key, DEPTH_QUICK);
 }
 
 static enum check_state look(struct checks *checks, const char *round_key)
@@ -197,6 +203,27 @@ static void forgetting_cancels_what_runs_on_the_server(void **state)
 	wait_dones(1);
 }
 
+// One statement of a deep check may run for hours, and the server has no limit for it.
+static void a_deep_check_is_cancelled_amid_a_statement(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	AUTO(checks) struct checks *checks = new_pool(1);
+	assert_ok(postgres_exec(&server, "app",
+			  "CREATE TABLE slow (id int); INSERT INTO slow VALUES (1);"
+			  "CREATE FUNCTION nap(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS"
+			  " $$BEGIN PERFORM pg_sleep(0.2 + 600 * (SELECT count(*) FROM public.slow WHERE id > 1)); RETURN $1; "
+			  "END$$;"
+			  "CREATE INDEX ON slow (nap(id)); INSERT INTO slow VALUES (2)",
+			  NULL, 0, &err),
+		err);
+	start_at(checks, "00000001", DEPTH_DEEP);
+	wait_for_sessions("wait_event = 'PgSleep'", "1");
+	checks_forget(checks, "replica-00000000", "00000001");
+	wait_for_sessions("true", "0");
+	assert_ok(postgres_exec(&server, "app", "DROP TABLE slow", NULL, 0, &err), err);
+}
+
 static void the_end_cancels_what_runs_on_the_server(void **state)
 {
 	(void)state;
@@ -243,6 +270,7 @@ int main(void)
 		cmocka_unit_test(a_result_is_kept_until_it_is_forgotten),
 		cmocka_unit_test(more_rounds_than_threads_wait_their_turn),
 		cmocka_unit_test(forgetting_cancels_what_runs_on_the_server),
+		cmocka_unit_test(a_deep_check_is_cancelled_amid_a_statement),
 		cmocka_unit_test(the_end_cancels_what_runs_on_the_server),
 		cmocka_unit_test(the_end_does_not_wait_for_a_server_that_hangs),
 		cmocka_unit_test(a_pool_that_did_nothing_ends),

@@ -95,6 +95,17 @@ static int make_directory(struct postgres *pg, char password_file[80], struct er
 	return 0;
 }
 
+static int run_program(const struct postgres *pg, const char *log_name, const char *const *argv, struct error *err)
+{
+	int status = 0;
+	pid_t pid = spawn(pg, log_name, argv);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return error_set_errno(err, errno, "run %s", argv[0]);
+	if (status != 0)
+		return error_set(err, ERROR_INTERNAL, "%s ended with status %d", argv[0], status);
+	return 0;
+}
+
 static int init_cluster(struct postgres *pg, struct error *err)
 {
 	char password_file[80], password_option[96], program[128];
@@ -102,15 +113,18 @@ static int init_cluster(struct postgres *pg, struct error *err)
 		return -1;
 	(void)snprintf(program, sizeof(program), "%s/initdb", pg->bin);
 	(void)snprintf(password_option, sizeof(password_option), "--pwfile=%s", password_file);
-	pid_t pid = spawn(pg, "initdb.log",
+	return run_program(pg, "initdb.log",
 		(const char *const[]){program, "-D", pg->data, "-U", POSTGRES_USER, "-A", "scram-sha-256", password_option, "-E",
-			"UTF8", "--locale=C.UTF-8", "--no-sync", NULL});
-	int status = 0;
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
-		return error_set_errno(err, errno, "run %s", program);
-	if (status != 0)
-		return error_set(err, ERROR_INTERNAL, "%s ended with status %d", program, status);
-	return 0;
+			"UTF8", "--locale=C.UTF-8", "--no-sync", NULL},
+		err);
+}
+
+int postgres_set_checksums(struct postgres *pg, bool on, struct error *err)
+{
+	char program[128];
+	(void)snprintf(program, sizeof(program), "%s/pg_checksums", pg->bin);
+	return run_program(pg, "checksums.log",
+		(const char *const[]){program, "-D", pg->data, "--no-sync", on ? "--enable" : "--disable", NULL}, err);
 }
 
 static int find_free_port(int *port, struct error *err)

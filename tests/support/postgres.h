@@ -35,6 +35,9 @@ void postgres_free(struct postgres *pg);
 void postgres_halt(struct postgres *pg);
 MUST_CHECK int postgres_run(struct postgres *pg, struct error *err);
 
+// Data checksums of a cluster that is shut down and had them otherwise; initdb here makes it without, before PostgreSQL 18.
+MUST_CHECK int postgres_set_checksums(struct postgres *pg, bool on, struct error *err);
+
 // Run statements in a session of its own. first (may be NULL) gets the first field of the last result.
 MUST_CHECK int postgres_exec(
 	const struct postgres *pg, const char *database, const char *sql, char *first, size_t first_size, struct error *err);
