@@ -1,0 +1,72 @@
+"""One real PostgreSQL for all databases that "came up": it listens where the pods' addresses point to and lets everybody in."""
+import os
+import pathlib
+import pwd
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+from stage import wait_until
+
+PORT = 5432  # where the operator expects a pod's database
+
+
+def free_address():
+    """A loopback address whose port 5432 nobody listens on; apart from those that the stub's node hands out (127.64.0.0/10)."""
+    for _ in range(100):
+        address = f"127.{random.randint(10, 63)}.{random.randint(0, 255)}.{random.randint(1, 254)}"
+        try:
+            with socket.create_server((address, PORT)):
+                return address
+        except OSError:
+            continue
+    raise SystemExit("no loopback address with a free port 5432")
+
+
+class Postgres:
+    def __enter__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="understory-fault-postgres."))
+        self.server = None
+        try:
+            self.set_up()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def set_up(self):
+        self.bin = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+        self.major, self.address = self.bin.parent.name, free_address()
+        self.user = []
+        if os.geteuid() == 0:  # which PostgreSQL refuses
+            owner = pwd.getpwnam("postgres")
+            os.chown(self.dir, owner.pw_uid, owner.pw_gid)
+            self.user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=QUIT"]
+        self.run("initdb", "-D", self.dir / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        options = {"listen_addresses": self.address, "port": PORT, "unix_socket_directories": self.dir, "fsync": "off", "autovacuum": "off",
+                   "shared_buffers": "16MB", "max_connections": 100, "jit": "off"}
+        settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        with open(self.dir / "log", "ab") as log:
+            self.server = subprocess.Popen([*self.user, self.bin / "postgres", "-D", self.dir / "data", *settings], cwd="/",
+                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until("PostgreSQL", self.answers, 60)
+        # What a backup of nothing would lack: the operator wants to see an application's database.
+        self.run("psql", "-h", self.address, "-U", "postgres", "-X", "-q", "-c", "CREATE DATABASE clinic")
+
+    def run(self, program, *arguments):
+        done = subprocess.run([*self.user, self.bin / program, *arguments], cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"{program} ended with {done.returncode}: {done.stdout[-500:]}")
+
+    def answers(self):
+        return subprocess.run([self.bin / "pg_isready", "-q", "-h", self.address], cwd="/").returncode == 0
+
+    def __exit__(self, *_):
+        if self.server is not None:
+            self.server.send_signal(signal.SIGINT)
+            self.server.wait(30)
+        shutil.rmtree(self.dir)
