@@ -116,7 +116,7 @@ struct incoming {
 	char namespace[ENTRY_NAMESPACE_SIZE]; // the Namespace's own name, for a Namespace
 	char name[ENTRY_NAMESPACE_SIZE];
 	char uid[REPLICA_UID_SIZE];
-	char version[REPLICA_VERSION_SIZE]; // of Namespaces
+	char version[REPLICA_VERSION_SIZE];
 	struct pack *view;
 };
 
@@ -161,7 +161,10 @@ static int read_object(enum cache_kind kind, const json_t *object, struct incomi
 	struct deployment_view deployment;
 	struct pvc_view pvc;
 	int rc = -1;
+	const char *version = json_find_str(object, "metadata", "resourceVersion");
 	*out = (struct incoming){.kind = kind};
+	if (version != NULL && strlen(version) < sizeof(out->version))
+		memcpy(out->version, version, strlen(version) + 1);
 	switch (kind) {
 	case CACHE_NAMESPACE:
 		rc = read_namespace(object, out, err);
@@ -183,13 +186,16 @@ static int read_object(enum cache_kind kind, const json_t *object, struct incomi
 	return rc;
 }
 
-// Versions are opaque by contract and numbers in fact; only numbers are compared, else the newcomer counts.
+// Versions are opaque by contract and numbers in fact; only numbers are compared, else the newcomer counts. 0: no number.
+static uint64_t number_of(const char *version)
+{
+	size_t len = strlen(version);
+	return len > 0 && len < 20 && strspn(version, "0123456789") == len ? strtoull(version, NULL, 10) : 0;
+}
+
 static bool is_older(const char *version, const char *than)
 {
-	size_t len = strlen(version), than_len = strlen(than);
-	if (strspn(version, "0123456789") != len || strspn(than, "0123456789") != than_len || len == 0 || than_len == 0)
-		return false;
-	return len != than_len ? len < than_len : strcmp(version, than) < 0;
+	return number_of(version) != 0 && number_of(version) < number_of(than);
 }
 
 enum source { FROM_EVENT, FROM_LIST, FROM_US };
@@ -211,20 +217,23 @@ static bool put_namespace(struct cache *cache, struct record *r, struct incoming
 	return true;
 }
 
-static bool is_same_object(const struct item *item, const struct incoming *in)
+// An answer of ours may be read after the watch has shown what came of it, and an event may be older than what we have read.
+// Where versions are no numbers, the watch is taken to know better.
+static bool is_overtaken(const struct item *item, const struct incoming *in, enum source source)
 {
 	struct workload of;
+	uint64_t version = number_of(in->version);
+	if (version != 0 && item->version != 0)
+		return source != FROM_LIST && version < item->version;
 	item_open_workload(item, &of);
-	return strcmp(of.uid, in->uid) == 0;
+	return source == FROM_US && strcmp(of.uid, in->uid) == 0;
 }
 
-// What the watch has shown of an object is as new as an answer of ours, or newer: a Job may have ended before the answer to its
-// creation is read.
 static int put_item(
 	struct cache *cache, struct record *r, struct incoming *in, enum source source, bool *changed, struct error *err)
 {
 	struct item **at = find_item(r, in->kind, in->name);
-	if (*at != NULL && source == FROM_US && is_same_object(*at, in))
+	if (*at != NULL && is_overtaken(*at, in, source))
 		return 0;
 	if (*at == NULL) {
 		*at = calloc(1, sizeof(**at));
@@ -234,6 +243,7 @@ static int put_item(
 	}
 	struct item *item = *at;
 	item->seen = cache->list[in->kind];
+	item->version = number_of(in->version);
 	*changed = !pack_equal(item->view, in->view);
 	if (*changed) {
 		free(item->view);

@@ -13,7 +13,8 @@
 struct item {
 	struct item *next;
 	struct pack *view;
-	uint32_t seen; // the list in which it was seen last
+	uint64_t version; // its resourceVersion; 0 when that is no number
+	uint32_t seen;    // the list in which it was seen last
 	enum cache_kind kind;
 };
 

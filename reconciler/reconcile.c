@@ -19,6 +19,7 @@ struct work {
 	struct look look;
 	struct memo *memo;
 	bool is_read;     // the replica is what the API server said to this worker; else it is the cache's and may be older
+	bool is_all_read; // and so is all of its round
 	bool has_changed; // something was done that another look may build on
 	bool waits_for_slot;
 };
@@ -43,18 +44,51 @@ static int look(struct work *w, struct error *err)
 
 // What leaves the cluster cannot be guarded by a resourceVersion: asking for credentials, which canopy counts, and sending a
 // report. A cache that has not heard of another operator's work must not lead to either.
-static bool needs_reading(enum step_kind kind)
+// Nor may what the cache has not heard of yet make a round fail: the watches are not in step, and a pod's last words may come
+// after its Job's end, or much later when its watch has to be opened anew.
+static bool needs_reading(const struct work *w, enum step_kind kind)
 {
-	return kind == STEP_MAKE || kind == STEP_REPORT;
+	return kind == STEP_FAIL ? !w->is_all_read : (kind == STEP_MAKE || kind == STEP_REPORT) && !w->is_read;
 }
 
-// Read the Namespace, and with a round in hand its Job, into the cache, and look again.
-static int read_again(struct work *w, struct error *err)
+static int see_pod(void *arg, json_t *pod, struct error *err)
+{
+	(void)err;
+	cache_saw(arg, &K8S_POD, pod);
+	return 0;
+}
+
+// One object of the round in hand into the cache. That it is not there is no failure, nor that the Role of a Namespace that was
+// just made lacks its binding: then it is not there either.
+static int read_object(struct work *w, const struct k8s_resource *resource, const char *name, struct error *err)
+{
+	AUTO(json) json_t *object = NULL;
+	if (k8s_get(w->op->k8s, resource, w->namespace, name, &object, err) < 0)
+		return err->kind == ERROR_NOT_FOUND || err->http_status == 403 ? 0 : -1;
+	cache_saw(w->op->cache, resource, object);
+	return 0;
+}
+
+// All of the round in hand.
+static int read_round(struct work *w, struct error *err)
+{
+	char job[OBJECT_NAME_SIZE], deployment[OBJECT_NAME_SIZE];
+	const struct k8s_list_options pods = {.label_selector = MANAGED_SELECTOR, .on_item = see_pod, .arg = w->op->cache};
+	name_restore(w->look.replica.round, job);
+	name_deployment(w->look.replica.round, deployment);
+	if (read_object(w, &K8S_JOB, job, err) < 0 || read_object(w, &K8S_DEPLOYMENT, deployment, err) < 0 ||
+		k8s_list(w->op->k8s, &K8S_POD, w->namespace, &pods, err) < 0)
+		return -1;
+	w->is_all_read = true;
+	return look(w, err);
+}
+
+// Read the Namespace, and with a round in hand its Job (or all of it), into the cache, and look again.
+static int read_again(struct work *w, bool all, struct error *err)
 {
 	struct manager *op = w->op;
 	AUTO(json) json_t *namespace = NULL;
-	AUTO(json) json_t *job = NULL;
-	char name[OBJECT_NAME_SIZE];
+	char job[OBJECT_NAME_SIZE];
 
 	if (k8s_get(op->k8s, &K8S_NAMESPACE, NULL, w->namespace, &namespace, err) < 0) {
 		if (err->kind == ERROR_NOT_FOUND)
@@ -65,14 +99,12 @@ static int read_again(struct work *w, struct error *err)
 	if (look(w, err) < 0)
 		return -1;
 	w->is_read = true;
-	if (!w->look.has_replica || w->look.replica.state != STATE_RESTORING)
+	if (!w->look.has_replica || !replica_has_round_in_hand(&w->look.replica))
 		return 0;
-	name_restore(w->look.replica.round, name);
-	if (k8s_get(op->k8s, &K8S_JOB, w->namespace, name, &job, err) < 0)
-		// The Role of a Namespace that was just made may lack its binding: then there is no Job either.
-		return err->kind == ERROR_NOT_FOUND || err->http_status == 403 ? 0 : -1;
-	cache_saw(op->cache, &K8S_JOB, job);
-	return look(w, err);
+	if (all)
+		return read_round(w, err);
+	name_restore(w->look.replica.round, job);
+	return read_object(w, &K8S_JOB, job, err) < 0 ? -1 : look(w, err);
 }
 
 static bool may_go_on(const struct manager *op)
@@ -99,9 +131,9 @@ static int take_step(struct work *w, struct decision *d, bool *again, struct err
 {
 	struct manager *op = w->op;
 	ask_for_slot(w, d);
-	if (needs_reading(d->step.kind) && !w->is_read) {
+	if (needs_reading(w, d->step.kind)) {
 		*again = true;
-		return read_again(w, err);
+		return read_again(w, d->step.kind == STEP_FAIL, err);
 	}
 	if (d->step.kind == STEP_WAIT)
 		return 0;
@@ -146,7 +178,7 @@ static int teardown(struct work *w, struct error *err)
 		return 0;
 	if (w->memo->teardown_since_mono_ms == 0)
 		w->memo->teardown_since_mono_ms = now_mono_ms;
-	if (w->look.replica.report != NULL && !w->is_read && read_again(w, err) < 0)
+	if (w->look.replica.report != NULL && !w->is_read && read_again(w, false, err) < 0)
 		return -1;
 	if (!w->look.has_replica || gate_release(op, &w->look.replica, w->memo, clock_wall_ms(), now_mono_ms, err) < 0)
 		return w->look.has_replica ? -1 : 0;
@@ -225,7 +257,7 @@ static bool is_overtaken(struct work *w, const struct error *err)
 {
 	struct error ignored = {0};
 	return err->kind == ERROR_CONFLICT && err->http_status == 409 && w->memo->errors_in_row++ == 0 &&
-	       read_again(w, &ignored) == 0;
+	       read_again(w, false, &ignored) == 0;
 }
 
 static void note_failure(struct work *w, const struct error *err)

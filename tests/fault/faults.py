@@ -132,7 +132,8 @@ class Totals:
 
     def figures(self):
         return {"cycles": self.cycles, "faults": self.hits, "reports_expected": self.expected, "landed": self.landed,
-                "repeated_in_the_window": self.repeats, "doubled": sum(self.problems[kind] for kind in ("doubled", "extra report", "other bytes")),
+                "repeated_in_the_window": self.repeats,
+                "doubled": sum(self.problems[kind] for kind in ("doubled", "extra report", "other bytes")),
                 "lost": self.problems["lost"], "orphans": self.problems["orphan"], "torn_down_wrongly": self.problems["torn down wrongly"],
                 "failed": len(self.failed), "not_reached": len(self.missed), "problems": dict(self.problems),
                 "cycle_seconds": round(self.seconds / max(1, self.cycles), 2),
