@@ -60,7 +60,8 @@ def anonymous_mib(pid):
 
 
 def is_sanitized(program):
-    return b"__asan_init" in program.read_bytes()
+    text = program.read_bytes()
+    return b"__asan_init" in text or b"__tsan_init" in text
 
 
 def measure(operator, stage, wanted):
