@@ -1,5 +1,7 @@
 #include "reconciler/brake.h"
 
+#include "base/hash.h"
+
 bool brake_holds(struct brake *brake, const struct brake_question *q)
 {
 	bool is_many = q->teardowns > BRAKE_COUNT && q->teardowns * 100 > q->managed * BRAKE_PERCENT;
@@ -16,8 +18,5 @@ bool brake_holds(struct brake *brake, const struct brake_question *q)
 
 uint64_t brake_answer(uint64_t answer, const char *namespace)
 {
-	uint64_t hash = UINT64_C(14695981039346656037); // FNV-1a, 64 bit
-	for (const char *c = namespace; *c != '\0'; c++)
-		hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
-	return answer + hash; // a sum does not depend on the order
+	return answer + hash_text(namespace); // a sum does not depend on the order
 }

@@ -1,5 +1,6 @@
 #include "reconciler/cache_record.h"
 
+#include "base/hash.h"
 #include "builders/names.h"
 #include "reconciler/shapes.h"
 #include <string.h>
@@ -24,17 +25,9 @@ static void unlock(struct cache *cache)
 	(void)pthread_mutex_unlock(&cache->lock);
 }
 
-static uint64_t hash_of(const char *text)
-{
-	uint64_t hash = UINT64_C(14695981039346656037); // FNV-1a, 64 bit
-	for (const char *c = text; *c != '\0'; c++)
-		hash = (hash ^ (unsigned char)*c) * UINT64_C(1099511628211);
-	return hash;
-}
-
 static size_t bucket_of(const char *namespace)
 {
-	return hash_of(namespace) % CACHE_BUCKETS;
+	return hash_text(namespace) % CACHE_BUCKETS;
 }
 
 struct record *cache_find(const struct cache *cache, const char *namespace)
@@ -255,7 +248,7 @@ static int put_item(
 // An answer of ours that comes after its object's end must not bring it back: nothing would ever take it away again.
 static bool is_too_late(const struct record *r, const struct incoming *in, enum source source)
 {
-	return source == FROM_US && (r == NULL || r->gone == hash_of(in->uid));
+	return source == FROM_US && (r == NULL || r->gone == hash_text(in->uid));
 }
 
 static int put(struct cache *cache, struct incoming *in, enum source source, bool *changed, struct error *err)
@@ -318,13 +311,13 @@ static bool drop(struct cache *cache, enum cache_kind kind, const char *namespac
 		item_open_workload(*at, &of);
 		is_it = uid[0] == '\0' || strcmp(of.uid, uid) == 0;
 		if (is_it) {
-			r->gone = hash_of(of.uid);
+			r->gone = hash_text(of.uid);
 			drop_item(at);
 		}
 	} else if (r != NULL && kind == CACHE_NAMESPACE && record_open_replica(r, &replica)) {
 		is_it = uid[0] == '\0' || strcmp(replica.uid, uid) == 0;
 		if (is_it) {
-			r->gone = hash_of(replica.uid);
+			r->gone = hash_text(replica.uid);
 			free(r->replica);
 			r->replica = NULL;
 		}

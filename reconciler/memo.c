@@ -1,5 +1,6 @@
 #include "reconciler/memo.h"
 
+#include "base/hash.h"
 #include "base/random.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -43,10 +44,7 @@ void memos_free(struct memos *memos)
 
 static struct memo **find(struct memos *memos, const char *namespace)
 {
-	uint32_t hash = UINT32_C(2166136261); // FNV-1a, 32 bit
-	for (const char *c = namespace; *c != '\0'; c++)
-		hash = (hash ^ (unsigned char)*c) * UINT32_C(16777619);
-	struct memo **at = &memos->buckets[hash % BUCKETS];
+	struct memo **at = &memos->buckets[hash_text(namespace) % BUCKETS];
 	while (*at != NULL && strcmp((*at)->namespace, namespace) != 0)
 		at = &(*at)->next;
 	return at;

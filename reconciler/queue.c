@@ -1,6 +1,7 @@
 #include "reconciler/queue.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -63,10 +64,7 @@ void queue_free(struct queue *queue)
 
 static struct key **find(struct queue *q, const char *namespace)
 {
-	uint32_t hash = UINT32_C(2166136261); // FNV-1a, 32 bit
-	for (const char *c = namespace; *c != '\0'; c++)
-		hash = (hash ^ (unsigned char)*c) * UINT32_C(16777619);
-	struct key **at = &q->buckets[hash % BUCKETS];
+	struct key **at = &q->buckets[hash_text(namespace) % BUCKETS];
 	while (*at != NULL && strcmp((*at)->namespace, namespace) != 0)
 		at = &(*at)->next;
 	return at;
