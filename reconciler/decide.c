@@ -3,6 +3,14 @@
 #include "canopy/intents.h"
 #include <string.h>
 
+struct subject decide_subject(struct look *look)
+{
+	return (struct subject){.entry = look->has_entry ? &look->entry : NULL,
+		.replica = look->has_replica ? &look->replica : NULL,
+		.scene = &look->scene,
+		.decided = look->decided};
+}
+
 static struct action action_of(const struct manager *op, const struct subject *s, int64_t now_ms)
 {
 	struct action nothing = {.kind = ACTION_NONE, .reason = s->decided.reason};

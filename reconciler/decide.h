@@ -15,6 +15,9 @@ struct subject {
 	struct action decided;     // by the last pass: without its word nothing is torn down
 };
 
+// Of a look, which outlives it.
+struct subject decide_subject(struct look *look);
+
 struct decision {
 	struct action action;
 	bool is_worked_on;           // else it is left alone

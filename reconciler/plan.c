@@ -27,10 +27,7 @@ static int plan_one(struct manager *op, const char *namespace, json_t *rows, boo
 	struct decision d;
 	if (cache_look(op->cache, namespace, &look, err) < 0)
 		return -1;
-	const struct subject subject = {.entry = look.has_entry ? &look.entry : NULL,
-		.replica = look.has_replica ? &look.replica : NULL,
-		.scene = &look.scene,
-		.decided = look.decided};
+	const struct subject subject = decide_subject(&look);
 	int rc = decide(op, &subject, slots_has(op->slots, namespace), clock_wall_ms(), &d, err);
 	if (rc == 0 && d.step.wants_slot && slots_take(op->slots, namespace))
 		decide_with_slot(&d);

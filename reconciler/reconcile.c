@@ -24,14 +24,6 @@ struct work {
 	bool waits_for_slot;
 };
 
-static struct subject subject_of(struct work *w)
-{
-	return (struct subject){.entry = w->look.has_entry ? &w->look.entry : NULL,
-		.replica = w->look.has_replica ? &w->look.replica : NULL,
-		.scene = &w->look.scene,
-		.decided = w->look.decided};
-}
-
 static int look(struct work *w, struct error *err)
 {
 	struct look fresh;
@@ -219,7 +211,7 @@ static int bring_forward(struct work *w, struct error *err)
 	bool again = true;
 	for (int i = 0; i < STEPS_AT_ONCE && again && may_go_on(w->op); i++) {
 		struct decision d;
-		const struct subject subject = subject_of(w);
+		const struct subject subject = decide_subject(&w->look);
 		int rc = decide(w->op, &subject, slots_has(w->op->slots, w->namespace), clock_wall_ms(), &d, err);
 		again = false;
 		if (rc == 0 && d.is_worked_on)
