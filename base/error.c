@@ -34,7 +34,7 @@ static void clear(struct error *err, enum error_kind kind)
 	err->retry_after_ms = 0;
 }
 
-int error_set(struct error *err, enum error_kind kind, const char *fmt, ...)
+int(error_set)(struct error *err, enum error_kind kind, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -45,7 +45,7 @@ int error_set(struct error *err, enum error_kind kind, const char *fmt, ...)
 	return -1;
 }
 
-int error_set_errno(struct error *err, int os_errno, const char *fmt, ...)
+int(error_set_errno)(struct error *err, int os_errno, const char *fmt, ...)
 {
 	char what[ERROR_TEXT_MAX];
 	va_list ap;
@@ -62,12 +62,12 @@ int error_set_errno(struct error *err, int os_errno, const char *fmt, ...)
 	return -1;
 }
 
-int error_no_memory(struct error *err, const char *what)
+int(error_no_memory)(struct error *err, const char *what)
 {
 	return error_set(err, ERROR_INTERNAL, "out of memory: %s", what);
 }
 
-int error_wrap(struct error *err, const char *fmt, ...)
+int(error_wrap)(struct error *err, const char *fmt, ...)
 {
 	char inner[ERROR_TEXT_MAX];
 	char outer[ERROR_TEXT_MAX];

@@ -15,15 +15,15 @@
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
 // What the caller may do next. It is decided where the failure is seen and consumed by the reconciler; nothing else maps it.
-#define ERROR_KINDS(X)                                                                                                           \
-	X(ERROR_NONE, "none")                                                                                                    \
-	X(ERROR_TRANSIENT, "transient") /* try again with back-off */                                                            \
-	X(ERROR_CONFLICT, "conflict")	/* read again, decide again */                                                           \
-	X(ERROR_EXISTS, "exists")	/* a namesake is there: adopt it when it is ours */                                      \
-	X(ERROR_NOT_FOUND, "not found")                                                                                          \
-	X(ERROR_INVALID, "invalid")	/* needs a person or a new spec; also every definite refusal (see http_status) */        \
-	X(ERROR_CANCELLED, "cancelled") /* shutdown or lost the lease */                                                         \
-	X(ERROR_INTERNAL, "internal")	/* a bug of ours, or out of memory */
+#define ERROR_KINDS(X)                                                                                                    \
+	X(ERROR_NONE, "none")                                                                                             \
+	X(ERROR_TRANSIENT, "transient") /* try again with back-off */                                                     \
+	X(ERROR_CONFLICT, "conflict")   /* read again, decide again */                                                    \
+	X(ERROR_EXISTS, "exists")       /* a namesake is there: adopt it when it is ours */                               \
+	X(ERROR_NOT_FOUND, "not found")                                                                                   \
+	X(ERROR_INVALID, "invalid")     /* needs a person or a new spec; also every definite refusal (see http_status) */ \
+	X(ERROR_CANCELLED, "cancelled") /* shutdown or lost the lease */                                                  \
+	X(ERROR_INTERNAL, "internal")   /* a bug of ours, or out of memory */
 
 enum error_kind {
 #define X(name, text) name,
@@ -33,9 +33,9 @@ enum error_kind {
 
 struct error {
 	enum error_kind kind;
-	int os_errno;		// 0 when no system call is involved
-	int http_status;	// 0 when no HTTP answer is involved
-	int64_t retry_after_ms; // what the server asked for, 0 when it asked for nothing
+	int os_errno;              // 0 when no system call is involved
+	int http_status;           // 0 when no HTTP answer is involved
+	int64_t retry_after_ms;    // what the server asked for, 0 when it asked for nothing
 	char text[ERROR_TEXT_MAX]; // UTF-8, whatever it was made of
 };
 
@@ -52,5 +52,11 @@ int error_no_memory(struct error *err, const char *what);
 int error_wrap(struct error *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 const char *error_kind_text(enum error_kind kind);
+
+// What they return is said where compilers and analyzers see it, else they follow paths on which a failure is a success.
+#define error_set(...) (error_set(__VA_ARGS__), -1)
+#define error_set_errno(...) (error_set_errno(__VA_ARGS__), -1)
+#define error_no_memory(...) (error_no_memory(__VA_ARGS__), -1)
+#define error_wrap(...) (error_wrap(__VA_ARGS__), -1)
 
 #endif
