@@ -9,6 +9,7 @@
 #                         written to build/bench/faults.json
 #   ./build.sh fuzz       the fuzz targets for 10 s each, or: fuzz TARGET [SECONDS]; what they find goes to build/fuzz/TARGET/
 #   ./build.sh manifests  render ops/base into ops/install.yaml
+#   ./build.sh lint       static analysis: clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, the include rule, banned functions
 #   ./build.sh format     clang-format over all C files
 #   ./build.sh clean      remove build/
 set -euo pipefail
@@ -172,6 +173,15 @@ fuzz() {
 	return $rc
 }
 
+lint() {
+	# shellcheck disable=SC2086
+	need $BUILD_PACKAGES clang-tidy-14 cppcheck shellcheck python3
+	configure build/lint-clang clang
+	# What it does not know: __attribute__((cleanup)), which it takes for leaks and for uses of what was never set.
+	configure build/lint-gcc gcc --werror -Dc_args="-fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value"
+	tests/lint.sh build/lint-gcc build/lint-clang
+}
+
 manifests() {
 	need_kubectl
 	{
@@ -197,6 +207,7 @@ demo) shift; demo "$@" ;;
 bench) shift; bench "$@" ;;
 faults) shift; faults "$@" ;;
 fuzz) shift; fuzz "$@" ;;
+lint) lint ;;
 manifests) manifests ;;
 format) git ls-files '*.c' '*.h' | xargs clang-format -i ;;
 clean) rm -rf build ;;

@@ -168,7 +168,7 @@ static int64_t unit_ms(const char **at)
 	static const struct {
 		const char *name;
 		int64_t ms;
-	} units[] = {{"ms", 1}, {"s", MS_PER_S}, {"m", 60 * MS_PER_S}, {"h", 3600 * MS_PER_S}, {"d", MS_PER_DAY}};
+	} units[] = {{"ms", 1}, {"s", MS_PER_S}, {"m", INT64_C(60) * MS_PER_S}, {"h", INT64_C(3600) * MS_PER_S}, {"d", MS_PER_DAY}};
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
 		size_t len = strlen(units[i].name);
 		if (strncmp(*at, units[i].name, len) == 0) {

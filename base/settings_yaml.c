@@ -207,6 +207,7 @@ static int intent_of(const char *key)
 	return -1;
 }
 
+// NOLINTBEGIN(misc-no-recursion): settings are two levels deep, groups and their members
 static int read_intents(const struct source *from, const struct yamltree *node, struct error *err)
 {
 	if (node->kind != YAMLTREE_MAPPING)
@@ -273,6 +274,7 @@ static int read_members(
 	}
 	return 0;
 }
+// NOLINTEND(misc-no-recursion)
 
 int settings_read_file(struct settings *settings, const char *path, struct error *err)
 {

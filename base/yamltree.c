@@ -77,6 +77,7 @@ static int expect(struct reader *r, yaml_event_type_t type, const char *otherwis
 	return good ? 0 : complain(r, at, otherwise, err);
 }
 
+// NOLINTBEGIN(misc-no-recursion): no tree is deeper than YAMLTREE_DEPTH_MAX
 static void release(struct yamltree *tree)
 {
 	for (size_t i = 0; i < tree->count; i++)
@@ -86,6 +87,7 @@ static void release(struct yamltree *tree)
 	free(tree->text);
 	*tree = (struct yamltree){0};
 }
+// NOLINTEND(misc-no-recursion)
 
 static struct yamltree *add_child(struct yamltree *parent, struct error *err)
 {
@@ -137,6 +139,7 @@ static int check_event(const struct reader *r, const yaml_event_t *event, int de
 	return 0;
 }
 
+// NOLINTBEGIN(misc-no-recursion): check_event() knows YAMLTREE_DEPTH_MAX
 static int read_children(struct reader *r, struct yamltree *tree, int depth, struct error *err);
 
 // The value that begins with event; takes the event.
@@ -214,6 +217,7 @@ static int read_children(struct reader *r, struct yamltree *tree, int depth, str
 			return -1;
 	}
 }
+// NOLINTEND(misc-no-recursion)
 
 static int read_end(struct reader *r, struct error *err)
 {
@@ -383,6 +387,7 @@ static json_t *scalar_to_json(const struct yamltree *tree)
 	return is_real(tree->text) && errno == 0 ? json_real(real) : json_string(tree->text);
 }
 
+// NOLINTBEGIN(misc-no-recursion): no tree is deeper than YAMLTREE_DEPTH_MAX
 int yamltree_to_json(const struct yamltree *tree, json_t **out, struct error *err)
 {
 	if (tree->kind == YAMLTREE_SCALAR)
@@ -400,6 +405,7 @@ int yamltree_to_json(const struct yamltree *tree, json_t **out, struct error *er
 	}
 	return json_made(TAKE_PTR(made), "YAML", out, err);
 }
+// NOLINTEND(misc-no-recursion)
 
 void yamltree_free(struct yamltree *tree)
 {

@@ -52,7 +52,7 @@ bool label_value(const char *text, char out[LABEL_VALUE_SIZE])
 	while (*from != '\0' && !is_alnum(*from))
 		from++;
 	size_t len = 0;
-	for (; from[len] != '\0' && len < LABEL_VALUE_SIZE - 1; len++) {
+	for (; len < LABEL_VALUE_SIZE - 1 && from[len] != '\0'; len++) {
 		out[len] = '-';
 		if (is_alnum(from[len]) || strchr("-_.", from[len]) != NULL)
 			out[len] = from[len];

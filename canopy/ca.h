@@ -22,7 +22,7 @@
 // Renewed after two thirds (design.md, "Credentials"). Three years: two of use, then one in which people who copied the bundle
 // out of the cluster can take the new one; ten would make the first renewal one that nobody has ever seen work. Ninety days:
 // short enough to be routine, and an operator that is down for a month does no harm.
-#define CA_LIFE_MS (3 * 365 * CA_DAY_MS)
+#define CA_LIFE_MS (INT64_C(3) * 365 * CA_DAY_MS)
 #define CA_LEAF_LIFE_MS (90 * CA_DAY_MS)
 
 #define CA_EXTRA_MAX 8

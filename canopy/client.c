@@ -109,6 +109,7 @@ static int read_keys(const json_t *keys, struct canopy_credentials *out, struct 
 }
 
 // jansson frees its strings as they are. Nobody else holds this document, so its texts may be overwritten in place.
+// NOLINTBEGIN(misc-no-recursion): jansson reads no deeper than JSON_PARSER_MAX_DEPTH
 static void wipe_json(json_t *value)
 {
 	const char *key = NULL;
@@ -121,6 +122,7 @@ static void wipe_json(json_t *value)
 			secret_wipe((void *)(uintptr_t)text, json_string_length(member));
 	}
 }
+// NOLINTEND(misc-no-recursion)
 
 static int read_credentials(const struct buf *body, struct canopy_credentials *out, struct error *err)
 {

@@ -58,7 +58,7 @@ static int read_machine(const json_t *object, struct entry *e, struct error *err
 {
 	const char *server = NULL;
 	const char *machine = NULL;
-	char other[UUID_TEXT_SIZE];
+	char other[UUID_TEXT_SIZE] = "";
 	if (optional_str(object, "server_id", &server, err) < 0 || optional_str(object, "machine_id", &machine, err) < 0)
 		return -1;
 	if (server == NULL && machine == NULL)

@@ -166,14 +166,14 @@ static int read_pem(const char *path, char **text, struct error *err)
 
 static int read_key(const char *path, struct secret *key, struct error *err)
 {
-	char *text = NULL;
+	size_t len = 0;
+	AUTO_FREE char *text = NULL;
 	if (path == NULL)
 		return 0;
-	if (read_pem(path, &text, err) < 0)
+	if (file_read(path, K8S_CONFIG_FILE_MAX, &text, &len, err) < 0)
 		return -1;
 	int rc = secret_set(key, text, err);
-	secret_wipe(text, strlen(text));
-	free(text);
+	secret_wipe(text, len);
 	return rc;
 }
 

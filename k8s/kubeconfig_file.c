@@ -324,6 +324,7 @@ struct conversion {
 
 static int convert(struct conversion *c, const yaml_node_t *node, size_t depth, json_t **out, struct error *err);
 
+// NOLINTBEGIN(misc-no-recursion): JSON_DEPTH_MAX
 static int convert_pair(struct conversion *c, const yaml_node_pair_t *pair, size_t depth, json_t *object, struct error *err)
 {
 	json_t *value = NULL;
@@ -381,6 +382,7 @@ static int convert(struct conversion *c, const yaml_node_t *node, size_t depth, 
 	*out = TAKE_PTR(made);
 	return 0;
 }
+// NOLINTEND(misc-no-recursion)
 
 int kubeconfig_json(const struct kubeconfig_section *in, const char *key, json_t **out, struct error *err)
 {

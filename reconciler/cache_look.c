@@ -84,6 +84,8 @@ int views_open(struct views *views, const char *namespace, const struct item *it
 	*out = (struct scene){.jobs = views->jobs, .deployments = views->deployments, .pods = views->pods, .pvcs = views->pvcs};
 	for (const struct item *item = items; item != NULL; item = item->next) {
 		void *view = place(views, out, item->kind);
+		if (view == NULL)
+			continue; // a Namespace is no item
 		pack_open(shapes[item->kind], item->view, view);
 		memcpy(((struct workload *)view)->namespace, namespace, strlen(namespace) + 1);
 	}

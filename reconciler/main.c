@@ -14,7 +14,7 @@ enum exit_status { EXIT_STATUS_OK = 0, EXIT_STATUS_ERROR = 1, EXIT_STATUS_SOMETH
 
 static const char *read_env(const char *name)
 {
-	return getenv(name);
+	return getenv(name); // NOLINT(concurrency-mt-unsafe): nobody changes the environment
 }
 
 static void usage(FILE *to)

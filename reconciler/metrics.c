@@ -336,6 +336,7 @@ static void format_value(double value, char out[32])
 	for (int digits = 15; digits <= 17; digits++) {
 		(void)snprintf(out, 32, "%.*g", digits, value);
 		double back = strtod(out, NULL);
+		// NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): the same bits are meant, NaN and -0 too
 		if (memcmp(&back, &value, sizeof(back)) == 0)
 			return;
 	}

@@ -24,6 +24,7 @@ static int read_boot_time(double *out, struct error *err)
 		return error_set_errno(err, errno, "open /proc/stat");
 	bool found = false;
 	while (!found && getline(&line, &room, file) >= 0)
+		// NOLINTNEXTLINE(cert-err34-c): the kernel writes numbers that fit, here and below
 		found = sscanf(line, "btime %" SCNd64, &seconds) == 1;
 	(void)fclose(file);
 	if (!found)
@@ -53,6 +54,7 @@ static int parse_stat(const char *stat, struct process_stats *out, double *start
 	int64_t threads, pages;
 
 	const char *rest = strrchr(stat, ')');
+	// NOLINTNEXTLINE(cert-err34-c)
 	if (rest == NULL || sscanf(rest + 1,
 				    " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64
 				    " %*d %*d %*d %*d %" SCNd64 " %*d %" SCNu64 " %" SCNu64 " %" SCNd64,

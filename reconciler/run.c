@@ -23,8 +23,8 @@
 #define REGISTER_FIRST_WAIT_MS 1000
 #define REGISTER_LONGEST_WAIT_MS 60000
 #define BROKER_LOOK_MS (INT64_C(3600) * 1000)
-#define DRAIN_MS 10000      // after SIGTERM, for requests in flight
-#define DEAD_MS (5 * 60000) // no step finished for so long: the loop hangs (calls time out after 30 s and are tried 4 times)
+#define DRAIN_MS 10000 // after SIGTERM, for requests in flight
+#define DEAD_MS 300000 // no step finished for so long: the loop hangs (calls time out after 30 s and are tried 4 times)
 
 struct loop {
 	struct manager *op;

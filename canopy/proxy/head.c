@@ -284,6 +284,6 @@ size_t head_strip(char *data, size_t bytes, const struct head_response *response
 			begin = move_right(data, begin, response->fields.list[i - 1].line);
 	}
 	begin = move_right(data, begin, response->line);
-	memcpy(data + begin, VERSION, VERSION_LEN);
+	memcpy(data + begin, VERSION, VERSION_LEN); // NOLINT(bugprone-not-null-terminated-result): over bytes in a text
 	return begin;
 }

@@ -26,7 +26,7 @@ static void on_signal(int number)
 
 static const char *read_env(const char *name)
 {
-	return getenv(name);
+	return getenv(name); // NOLINT(concurrency-mt-unsafe): nobody changes the environment
 }
 
 static void help(FILE *to)
@@ -91,7 +91,7 @@ static int serve(const struct config *config)
 static int tell_ready(void)
 {
 	struct error err = {0};
-	const char *path = getenv("PGRO_PORT_FILE");
+	const char *path = read_env("PGRO_PORT_FILE");
 	if (path == NULL)
 		(void)error_set(&err, ERROR_INVALID, "PGRO_PORT_FILE is not set");
 	else if (listener_check(path, &err) == 0)

@@ -40,6 +40,7 @@ static void on_connection(struct loop_source *source, uint32_t events)
 	struct proxy *proxy = (struct proxy *)(void *)((char *)source - offsetof(struct proxy, listener));
 	(void)events;
 	while (proxy->core.client_count < CLIENT_MAX) {
+		// cppcheck-suppress nullPointer ; accept(2) takes NULL for an address that is not wanted
 		int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0)
 			return;

@@ -107,8 +107,9 @@ static void bad_answer(struct transfer *t, const char *why)
 	client_answer(t->client, 502, "InternalError", why, false);
 }
 
-// The connection broke before an answer came. One from the pool may have been closed while the request was under way: that is
-// nobody's fault, and a read may be repeated.
+// NOLINTBEGIN(misc-no-recursion): a transfer begins anew once for a lost connection and once for each thing that inspect() can
+// mend The connection broke before an answer came. One from the pool may have been closed while the request was under way: that
+// is nobody's fault, and a read may be repeated.
 static void lost(struct transfer *t)
 {
 	struct error why = *upstream_error(t->upstream);
@@ -457,6 +458,7 @@ void transfer_go(struct transfer *transfer)
 		break;
 	}
 }
+// NOLINTEND(misc-no-recursion)
 
 void transfer_on_deadline(struct transfer *transfer)
 {
