@@ -75,6 +75,7 @@ struct settings {
 	char *s3_endpoint;    // NULL: https://s3.<region>.amazonaws.com
 	char *s3_ca_file;     // PEM for s3_endpoint, handed to the restore pods; NULL: the image's own store
 	enum settings_credentials credentials;
+	bool postgres_tls; // restored databases speak TLS only, but for their own pod
 	int max_concurrent_restores;
 	int max_concurrent_checks;
 	bool teardown_guard;

@@ -64,6 +64,8 @@ static const struct setting table[] = {
 		.help = "PEM file of the only CAs that restore pods trust for S3_ENDPOINT; absent: those of their image."},
 	{"CREDENTIALS", "credentials", SETTING_CHOICE, AT(credentials), .otherwise = "proxy", .choices = credentials_texts,
 		.help = "How S3 keys reach a restore: proxy (a sidecar signs with keys from the broker) or direct (in the round's Secret)."},
+	{"POSTGRES_TLS", "postgresTls", SETTING_SWITCH, AT(postgres_tls), .otherwise = "on",
+		.help = "Restored databases speak TLS only, with a certificate of the operator's CA; off: passwords over plain TCP."},
 	{"MAX_CONCURRENT_RESTORES", "maxConcurrentRestores", SETTING_COUNT, AT(max_concurrent_restores), .otherwise = "4",
 		.minimum = 1, .maximum = 1000, .help = "Rounds that restore at once; further ones wait, oldest first."},
 	{"MAX_CONCURRENT_CHECKS", "maxConcurrentChecks", SETTING_COUNT, AT(max_concurrent_checks), .otherwise = "4",

@@ -55,6 +55,15 @@
 #define ANN_RESTORED_BYTES PGRO "restored-bytes"
 #define ANN_RESTORED_FILES PGRO "restored-files"
 
+// Also on it: PostgreSQL speaks TLS. Absent where a round was made without.
+#define ANN_TLS PGRO "tls"
+#define ANN_TLS_VALUE "on"
+
+// On the Namespace: when the certificate in Secret postgres-tls is to be renewed, and which CAs (authority_id()) people were
+// given in analytics-credentials; absent while they are told to come without TLS.
+#define ANN_TLS_RENEW_AT PGRO "tls-renew-at"
+#define ANN_TLS_CA PGRO "tls-ca"
+
 // What kind of pod it is; NetworkPolicies, the Service and the Deployment select by it.
 #define LABEL_COMPONENT "app.kubernetes.io/component"
 #define LABEL_INSTANCE "app.kubernetes.io/instance" // the Namespace
@@ -69,6 +78,7 @@
 #define NAME_RESTORE_SERVICE_ACCOUNT "restore"
 #define NAME_SUPERUSER_SECRET "postgres-superuser"
 #define NAME_ANALYTICS_SECRET "analytics-credentials"
+#define NAME_TLS_SECRET "postgres-tls"
 #define NAME_SERVICE "postgres"
 
 #define CONTAINER_RESTORE "restore"

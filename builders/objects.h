@@ -7,6 +7,7 @@
 #ifndef BUILDERS_OBJECTS_H
 #define BUILDERS_OBJECTS_H
 
+#include "base/cert.h"
 #include "base/json.h"
 #include "base/secret.h"
 #include "base/settings.h"
@@ -24,6 +25,8 @@ struct build {
 	// With CREDENTIALS=proxy only.
 	const char *broker_ca_pem; // every CA certificate that the broker may show; may be NULL with CREDENTIALS=direct
 	bool has_native_sidecars;  // the API server is 1.29 or newer: init containers with restartPolicy Always
+
+	const char *postgres_ca_pem; // every CA certificate that PostgreSQL may show one of; NULL with POSTGRES_TLS=off
 };
 
 // One round of the replica.
@@ -50,7 +53,12 @@ MUST_CHECK int build_service_account(const struct build *b, json_t **out, struct
 // 5432 by the operator, and for standing intents by everyone, and reaches nothing.
 MUST_CHECK int build_network_policies(const struct build *b, json_t **out, struct error *err);
 MUST_CHECK int build_superuser_secret(const struct build *b, const struct secret *password, json_t **out, struct error *err);
+// What people need to come in, `postgres_ca_pem` (NULL: without TLS) included.
 MUST_CHECK int build_analytics_secret(const struct build *b, const struct secret *password, json_t **out, struct error *err);
+// {data}: what a standing analytics-credentials has to say about TLS from now on; a merge patch.
+MUST_CHECK int build_analytics_tls(const char *postgres_ca_pem, json_t **out, struct error *err);
+// The certificate that PostgreSQL shows, and the CAs to check it with. ERROR_INTERNAL without postgres_ca_pem.
+MUST_CHECK int build_tls_secret(const struct build *b, const struct cert_pair *pair, json_t **out, struct error *err);
 MUST_CHECK int build_service(const struct build *b, const char *round_key, json_t **out, struct error *err);
 
 // Of a round. With CREDENTIALS=direct the Secret holds keys of the store and the restore uses them; with CREDENTIALS=proxy the
@@ -65,6 +73,7 @@ MUST_CHECK int build_restore_job(const struct build *b, const struct build_round
 // not know the field has dropped `restartPolicy`; or when the proxy is gone. True for a restore without proxy.
 bool build_kept_sidecar(const json_t *job_or_pod);
 
+// Its pod speaks TLS when settings->postgres_tls says so: then Secret postgres-tls has to be there.
 MUST_CHECK int build_deployment(const struct build *b, const struct build_round *round, const struct build_restored *restored,
 	json_t **out, struct error *err);
 

@@ -59,6 +59,17 @@ json_t *pod_volume_secret_file(const char *name, const char *secret, const char 
 		"path", file);
 }
 
+// PostgreSQL takes a key of root's that the group may read (0640) and nobody else (be-secure-common.c,
+// check_ssl_key_file_permissions); fsGroup gives files of a Secret to the group and adds 0440 to their mode (kubelet,
+// pkg/volume/volume_linux.go).
+#define TLS_MODE 0440
+
+json_t *pod_volume_tls(const char *name, const char *secret)
+{
+	return json_pack("{s:s, s:{s:s, s:i, s:[{s:s, s:s}, {s:s, s:s}]}}", "name", name, "secret", "secretName", secret,
+		"defaultMode", TLS_MODE, "items", "key", "tls.crt", "path", "tls.crt", "key", "tls.key", "path", "tls.key");
+}
+
 static json_t *resources(const struct settings_for_intent *sizing)
 {
 	return json_pack("{s:{s:s*, s:s*}, s:{s:s*, s:s*}}", "requests", "cpu", sizing->cpu_request, "memory",

@@ -9,6 +9,7 @@
 
 #define POD_PGDATA_MOUNT "/pgdata"
 #define POD_RUN_MOUNT "/run/understory"
+#define POD_TLS_MOUNT "/run/understory-tls"
 #define POD_POSTGRES_PORT 5432
 #define POD_POSTGRES_PORT_TEXT "5432"
 #define POD_TERMINATION_LOG "/dev/termination-log"
@@ -22,6 +23,8 @@ json_t *pod_mount(const char *volume, const char *path, bool read_only);
 json_t *pod_volume_claim(const char *name, const char *claim);
 json_t *pod_volume_empty(const char *name, bool in_memory);
 json_t *pod_volume_secret_file(const char *name, const char *secret, const char *key, const char *file);
+// tls.crt and tls.key, which root owns and the pod's group may read.
+json_t *pod_volume_tls(const char *name, const char *secret);
 
 // A program as a container without any privilege. The json_t are stolen.
 struct pod_program {

@@ -8,8 +8,12 @@
 
 #define KEY_USERNAME "username"
 #define KEY_PASSWORD "password"
+#define KEY_CA "ca.crt"
+#define KEY_SSLMODE "sslmode"
 #define SUPERUSER "postgres"
 #define ANALYTICS_USER "analytics"
+
+#define TLS_VOLUME "tls"
 
 // For a fast shutdown: the checkpoint at its end.
 #define TERMINATION_GRACE_SECONDS 60
@@ -31,6 +35,12 @@ int build_superuser_secret(const struct build *b, const struct secret *password,
 	return login_secret(b, NAME_SUPERUSER_SECRET, SUPERUSER, password, out, err);
 }
 
+// How libpq and its likes are to make sure that they speak with this replica's server.
+static int add_trust(json_t *object, const char *ca_pem, struct error *err)
+{
+	return opaque_add_text(object, KEY_CA, ca_pem, err) != 0 ? -1 : opaque_add_text(object, KEY_SSLMODE, "verify-full", err);
+}
+
 int build_analytics_secret(const struct build *b, const struct secret *password, json_t **out, struct error *err)
 {
 	char host[sizeof NAME_SERVICE + sizeof ".svc" + ENTRY_NAMESPACE_SIZE];
@@ -40,7 +50,33 @@ int build_analytics_secret(const struct build *b, const struct secret *password,
 	if (login_secret(b, NAME_ANALYTICS_SECRET, ANALYTICS_USER, password, &object, err) != 0 ||
 		opaque_add_text(object, "host", host, err) != 0 ||
 		opaque_add_text(object, "port", POD_POSTGRES_PORT_TEXT, err) != 0 ||
-		opaque_add_text(object, "database", "postgres", err) != 0)
+		opaque_add_text(object, "database", "postgres", err) != 0 ||
+		(b->postgres_ca_pem != NULL && add_trust(object, b->postgres_ca_pem, err) != 0))
+		return -1;
+	*out = TAKE_PTR(object);
+	return 0;
+}
+
+int build_analytics_tls(const char *postgres_ca_pem, json_t **out, struct error *err)
+{
+	if (postgres_ca_pem == NULL)
+		return json_made(json_pack("{s:{s:n, s:n}}", "data", KEY_CA, KEY_SSLMODE), "TLS of analytics", out, err);
+	AUTO(json) json_t *object = json_pack("{s:{}}", "data");
+	if (add_trust(object, postgres_ca_pem, err) != 0)
+		return -1;
+	*out = TAKE_PTR(object);
+	return 0;
+}
+
+int build_tls_secret(const struct build *b, const struct cert_pair *pair, json_t **out, struct error *err)
+{
+	AUTO(json) json_t *object = NULL;
+	if (b->postgres_ca_pem == NULL)
+		return error_set(err, ERROR_INTERNAL, "Secret " NAME_TLS_SECRET ": the operator has no CA yet");
+	if (json_made(opaque_new(b, NAME_TLS_SECRET, COMPONENT_DATABASE, NULL), NAME_TLS_SECRET, &object, err) != 0 ||
+		opaque_add_text(object, "tls.crt", pair->cert_pem, err) != 0 ||
+		opaque_add_secret(object, "tls.key", &pair->key_pem, err) != 0 ||
+		opaque_add_text(object, KEY_CA, b->postgres_ca_pem, err) != 0)
 		return -1;
 	*out = TAKE_PTR(object);
 	return 0;
@@ -68,12 +104,16 @@ static json_t *mounts(void)
 		pod_mount("tmp", "/tmp", false), pod_mount("dshm", "/dev/shm", false));
 }
 
-static json_t *volumes(const char *key)
+static json_t *volumes(const struct build *b, const char *key)
 {
 	char claim[OBJECT_NAME_SIZE];
 	name_pvc(key, claim);
-	return json_pack("[o, o, o, o]", pod_volume_claim("pgdata", claim), pod_volume_empty("run", false),
+	AUTO(json)
+	json_t *list = json_pack("[o, o, o, o]", pod_volume_claim("pgdata", claim), pod_volume_empty("run", false),
 		pod_volume_empty("tmp", false), pod_volume_empty("dshm", true));
+	if (b->settings->postgres_tls && json_array_append_new(list, pod_volume_tls(TLS_VOLUME, NAME_TLS_SECRET)) != 0)
+		return NULL;
+	return TAKE_PTR(list);
 }
 
 static json_t *prepare_container(const struct build *b, const char *image)
@@ -101,12 +141,24 @@ static json_t *readiness_probe(void)
 		"timeoutSeconds", 5);
 }
 
+// The key is for the container that serves alone: what is wrong with it never stops a recovery.
+static int add_tls(json_t *environment, json_t *its_mounts)
+{
+	return json_array_append_new(environment, pod_env("TLS_DIR", POD_TLS_MOUNT)) != 0
+		       ? -1
+		       : json_array_append_new(its_mounts, pod_mount(TLS_VOLUME, POD_TLS_MOUNT, true));
+}
+
 // The server writes no termination message of its own: its last lines are the best there is.
 static json_t *postgres_container(const struct build *b, const char *image)
 {
 	AUTO(json) json_t *environment = json_pack("[o, o]", pod_env("HOME", "/tmp"), pod_env_field("POD_IP", "status.podIP"));
+	AUTO(json) json_t *its_mounts = mounts();
+	if (b->settings->postgres_tls && add_tls(environment, its_mounts) != 0)
+		return NULL;
 	AUTO(json)
-	json_t *container = pod_container(b, CONTAINER_POSTGRES, image, script_postgres, json_incref(environment), mounts());
+	json_t *container = pod_container(
+		b, CONTAINER_POSTGRES, image, script_postgres, json_incref(environment), json_incref(its_mounts));
 	AUTO(json) json_t *more = json_pack("{s:[{s:s, s:i, s:s}], s:o, s:s}",
 		"ports", "name", "postgres", "containerPort", POD_POSTGRES_PORT, "protocol", "TCP",
 		"readinessProbe", readiness_probe(),
@@ -119,7 +171,7 @@ static json_t *postgres_container(const struct build *b, const char *image)
 
 static json_t *pod(const struct build *b, const char *key, const char *image)
 {
-	AUTO(json) json_t *template = pod_template(b, COMPONENT_DATABASE, key, volumes(key));
+	AUTO(json) json_t *template = pod_template(b, COMPONENT_DATABASE, key, volumes(b, key));
 	AUTO(json)
 	json_t *spec = json_pack("{s:[o], s:[o], s:i}", "initContainers", prepare_container(b, image), "containers",
 		postgres_container(b, image), "terminationGracePeriodSeconds", TERMINATION_GRACE_SECONDS);
@@ -142,6 +194,7 @@ static json_t *deployment_metadata(
 			0 ||
 		annotate_count(annotations, ANN_RESTORED_BYTES, restored->bytes) != 0 ||
 		annotate_count(annotations, ANN_RESTORED_FILES, restored->files) != 0 ||
+		(b->settings->postgres_tls && json_object_set_new(annotations, ANN_TLS, json_string(ANN_TLS_VALUE)) != 0) ||
 		json_object_set(metadata, "annotations", annotations) != 0)
 		return NULL;
 	return TAKE_PTR(metadata);

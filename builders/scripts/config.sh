@@ -45,10 +45,6 @@ write_config() {
 	CONF
 	[ "$major" -lt 18 ] || printf 'max_active_replication_origins = 256\n' >>"$run/postgresql.conf"
 
-	# The socket is in a volume of this pod alone. From elsewhere: a password, and never one that came with the backup.
-	cat >"$run/pg_hba.conf" <<-HBA
-	local all all trust
-	host all all all scram-sha-256
-	HBA
+	write_hba
 	: >"$run/pg_ident.conf"
 }

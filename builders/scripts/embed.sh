@@ -34,5 +34,5 @@ ship() { # NAME PART...
 printf '#include "builders/scripts.h"\n' >"$out/scripts.c"
 ship restore-restic common ending follow restore way restic
 ship restore-kopia common ending follow restore way kopia
-ship prepare common ending follow server capture config recovery roles prepare
-ship postgres common server postgres
+ship prepare common ending follow server access capture config recovery roles prepare
+ship postgres common server access postgres

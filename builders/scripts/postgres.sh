@@ -1,11 +1,39 @@
 # shellcheck shell=sh
-# The server, on the pod's own address and on the local socket, with the configuration that prepare wrote.
+# The server, on the pod's own address and on the local socket, with the configuration that prepare wrote. From elsewhere: a password,
+# never one that came with the backup, and with TLS_DIR over TLS alone.
 find_server
 [ -f "$run/postgresql.conf" ] || fail "$EXIT_INCOMPLETE" start "$run/postgresql.conf is missing: prepare has not run"
 
+set -- -D "$pgdata" -c config_file="$run/postgresql.conf" -c listen_addresses="$POD_IP"
+if [ -z "${TLS_DIR:-}" ]; then
+	write_hba 'host all all all scram-sha-256'
+else
+	write_hba 'hostssl all all all scram-sha-256'
+	shown=$(cat "$TLS_DIR/tls.crt")
+	set -- "$@" -c ssl=on -c ssl_cert_file="$TLS_DIR/tls.crt" -c ssl_key_file="$TLS_DIR/tls.key" -c ssl_min_protocol_version=TLSv1.2
+fi
+
+# The kubelet changes certificate and key in one step; a reload has PostgreSQL read both, and leaves sessions as they are. What it
+# cannot use it says in the log, and goes on with what it has.
+follow_certificate() {
+	while sleep 5; do
+		there=$(cat "$TLS_DIR/tls.crt") || continue
+		[ "$there" != "$shown" ] || continue
+		shown=$there
+		kill -HUP "$server" || return 0
+	done
+}
+
 # A pod is stopped with SIGTERM, which PostgreSQL takes as "wait until everybody has gone". SIGINT is its fast shutdown. As a child of
 # the shell it has it whatever stop signal the image names.
-postgres -D "$pgdata" -c config_file="$run/postgresql.conf" -c listen_addresses="$POD_IP" &
+postgres "$@" &
 server=$!
 trap 'kill -INT "$server" 2>/dev/null' TERM INT
-wait_for "$server"
+if [ -n "${TLS_DIR:-}" ]; then
+	follow_certificate &
+	follower=$!
+fi
+server_status=0
+wait_for "$server" || server_status=$?
+[ -z "${follower:-}" ] || kill "$follower" 2>/dev/null || :
+exit "$server_status"

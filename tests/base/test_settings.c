@@ -47,6 +47,7 @@ static void the_defaults_are_those_of_the_design(void **state)
 	assert_int_equal(s->max_concurrent_restores, 4);
 	assert_int_equal(s->max_concurrent_checks, 4);
 	assert_true(s->teardown_guard);
+	assert_true(s->postgres_tls);
 	assert_true(s->leader_election);
 	assert_int_equal(s->log_level, LOG_INFO);
 	assert_int_equal(s->log_format, LOG_LOGFMT);
@@ -97,7 +98,7 @@ static void every_variable_is_read(void **state)
 			       "KOPIA_IMAGE", "kopia", "RESTIC_IMAGE", "r/restic:1", "POSTGRES_IMAGE", "reg:5000/postgres",
 			       "S3_ENDPOINT", "http://127.0.0.1:9000", "S3_CA_FILE", "/s3ca", "CREDENTIALS", "direct",
 			       "MAX_CONCURRENT_RESTORES", "9", "MAX_CONCURRENT_CHECKS", "8", "TEARDOWN_GUARD", "off",
-			       "LEADER_ELECTION", "off", "LOG_LEVEL", "error", "LOG_FORMAT", "json", NULL},
+			       "POSTGRES_TLS", "off", "LEADER_ELECTION", "off", "LOG_LEVEL", "error", "LOG_FORMAT", "json", NULL},
 			  &s, &err),
 		err);
 	assert_string_equal(s->canopy_base_url, "https://canopy.example/api");
@@ -120,6 +121,7 @@ static void every_variable_is_read(void **state)
 	assert_int_equal(s->max_concurrent_restores, 9);
 	assert_int_equal(s->max_concurrent_checks, 8);
 	assert_false(s->teardown_guard);
+	assert_false(s->postgres_tls);
 	assert_false(s->leader_election);
 	assert_int_equal(s->log_level, LOG_ERROR);
 	assert_int_equal(s->log_format, LOG_JSON);

@@ -10,6 +10,7 @@ static int dump(json_t *all, enum settings_intent intent, enum settings_engine e
 	sample_init(&s, intent, settings_engine_text[engine]);
 	sample_take_way(&s, way);
 	if (sparse) {
+		sample_without_tls(&s);
 		s.settings.node_selector_count = s.settings.toleration_count = s.settings.pod_annotation_count = 0;
 		s.settings.storage_class = s.settings.s3_endpoint = NULL;
 		s.build.sizing = (struct settings_for_intent){0};

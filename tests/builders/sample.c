@@ -39,6 +39,7 @@ static void sample_settings(struct settings *settings)
 		.postgres_image = text("example.org/postgres"),
 		.s3_endpoint = text("http://s3.example.org:7480/"),
 		.credentials = CREDENTIALS_DIRECT,
+		.postgres_tls = true,
 		.storage_class = text("fast"),
 		.node_selector = node_selector,
 		.node_selector_count = 1,
@@ -80,11 +81,13 @@ void sample_init(struct sample *s, enum settings_intent intent, const char *engi
 			.ready_timeout_ms = 1800000},
 		.s3_ca_pem = SAMPLE_CA,
 		.broker_ca_pem = SAMPLE_BROKER_CA,
+		.postgres_ca_pem = SAMPLE_BROKER_CA,
 	};
 	s->round = (struct build_round){
 		.key = "0a1b2c3d", .snapshot_id = SAMPLE_SNAPSHOT, .attempt = 1, .pvc_bytes = 20 * GIB, .run_id = SAMPLE_RUN_ID};
 	s->restored = (struct build_restored){.postgres_major = 15, .bytes = 48779104, .files = 1271};
 	s->password = secret("p w");
+	s->certificate = (struct cert_pair){.cert_pem = text("certificate"), .key_pem = secret("its key")};
 	s->credentials = (struct canopy_credentials){.access_key_id = secret("AKIA"),
 		.secret_access_key = secret("very/secret"),
 		.session_token = secret("token=="),
@@ -95,6 +98,12 @@ void sample_take_way(struct sample *s, enum sample_way way)
 {
 	s->settings.credentials = way == WAY_DIRECT ? CREDENTIALS_DIRECT : CREDENTIALS_PROXY;
 	s->build.has_native_sidecars = way == WAY_NATIVE_SIDECAR;
+}
+
+void sample_without_tls(struct sample *s)
+{
+	s->settings.postgres_tls = false;
+	s->build.postgres_ca_pem = NULL;
 }
 
 static int append(json_t *list, json_t *object, struct error *err)
@@ -114,6 +123,14 @@ static int of_the_replica(const struct build *b, const struct sample *s, json_t 
 		build_network_policies(b, &policies, err) != 0)
 		return -1;
 	return json_array_extend(list, policies) == 0 ? 0 : error_no_memory(err, "sample");
+}
+
+static int tls(const struct build *b, const struct sample *s, json_t *list, struct error *err)
+{
+	json_t *object = NULL;
+	if (!b->settings->postgres_tls)
+		return 0;
+	return build_tls_secret(b, &s->certificate, &object, err) != 0 ? -1 : append(list, object, err);
 }
 
 static int of_the_round(const struct build *b, const struct sample *s, json_t *list, struct error *err)
@@ -153,8 +170,8 @@ static int events(const struct sample *s, json_t *list, struct error *err)
 int sample_objects(const struct sample *s, json_t **out, struct error *err)
 {
 	AUTO(json) json_t *list = json_array();
-	if (of_the_replica(&s->build, s, list, err) != 0 || of_the_round(&s->build, s, list, err) != 0 ||
-		events(s, list, err) != 0)
+	if (of_the_replica(&s->build, s, list, err) != 0 || tls(&s->build, s, list, err) != 0 ||
+		of_the_round(&s->build, s, list, err) != 0 || events(s, list, err) != 0)
 		return -1;
 	*out = TAKE_PTR(list);
 	return 0;

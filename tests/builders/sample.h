@@ -15,7 +15,8 @@ struct sample {
 	struct build build; // of the two above
 	struct build_round round;
 	struct build_restored restored;
-	struct secret password; // borrowed text: never secret_fini()
+	struct secret password;       // borrowed text: never secret_fini()
+	struct cert_pair certificate; // likewise
 	struct canopy_credentials credentials;
 };
 
@@ -25,6 +26,9 @@ void sample_init(struct sample *s, enum settings_intent intent, const char *engi
 // How a restore comes by its keys. sample_init() takes WAY_DIRECT.
 enum sample_way { WAY_DIRECT, WAY_NATIVE_SIDECAR, WAY_SECOND_CONTAINER, WAY_COUNT };
 void sample_take_way(struct sample *s, enum sample_way way);
+
+// As POSTGRES_TLS=off has it; sample_init() has it on.
+void sample_without_tls(struct sample *s);
 
 // All objects of a replica and of one round, with an Event about each kind of thing, as one array.
 MUST_CHECK int sample_objects(const struct sample *s, json_t **out, struct error *err);

@@ -27,7 +27,7 @@ static void every_object_says_whose_it_is(void **state)
 	sample_init(&s, INTENT_ANALYTICS, "restic");
 	AUTO(json) json_t *objects = NULL;
 	assert_ok(sample_objects(&s, &objects, &err), err);
-	assert_int_equal(json_array_size(objects), 15);
+	assert_int_equal(json_array_size(objects), 16);
 	for (size_t i = 0; i < json_array_size(objects); i++) {
 		const json_t *object = json_array_get(objects, i);
 		const json_t *labels = json_find(object, "metadata", "labels");
@@ -200,7 +200,48 @@ static void secrets_hold_what_pods_and_people_need(void **state)
 	assert_secret(analytics, "host", "postgres.nauru-prod-21779af8.svc");
 	assert_secret(analytics, "port", "5432");
 	assert_secret(analytics, "database", "postgres");
-	assert_int_equal(json_object_size(json_find(analytics, "data")), 5);
+	assert_secret(analytics, "sslmode", "verify-full");
+	assert_secret(analytics, "ca.crt", SAMPLE_BROKER_CA);
+	assert_int_equal(json_object_size(json_find(analytics, "data")), 7);
+}
+
+static void people_are_told_how_to_come_in(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_ANALYTICS, "restic");
+	AUTO(json) json_t *with = NULL;
+	AUTO(json) json_t *without = NULL;
+	AUTO(json) json_t *plain = NULL;
+	assert_ok(build_analytics_tls(SAMPLE_CA, &with, &err), err);
+	assert_secret(with, "sslmode", "verify-full");
+	assert_secret(with, "ca.crt", SAMPLE_CA);
+	assert_int_equal(json_object_size(json_find(with, "data")), 2);
+	assert_ok(build_analytics_tls(NULL, &without, &err), err);
+	assert_json("a merge patch that takes it away", without, "{'data':{'ca.crt':null,'sslmode':null}}");
+	sample_without_tls(&s);
+	assert_ok(build_analytics_secret(&s.build, &s.password, &plain, &err), err);
+	assert_int_equal(json_object_size(json_find(plain, "data")), 5);
+}
+
+static void the_certificate_of_postgres_is_a_secret_of_the_replica(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	AUTO(json) json_t *object = NULL;
+	assert_ok(build_tls_secret(&s.build, &s.certificate, &object, &err), err);
+	assert_str("postgres-tls", object, "metadata", "name");
+	assert_null(json_find(object, "metadata", "labels", LABEL_ROUND));
+	assert_secret(object, "tls.crt", "certificate");
+	assert_secret(object, "tls.key", "its key");
+	assert_secret(object, "ca.crt", SAMPLE_BROKER_CA);
+	assert_int_equal(json_object_size(json_find(object, "data")), 3);
+	sample_without_tls(&s);
+	json_t *none = NULL;
+	assert_error(build_tls_secret(&s.build, &s.certificate, &none, &err), err, ERROR_INTERNAL, "no CA yet");
 }
 
 static void keys_of_the_store_enter_the_cluster_with_direct_credentials_only(void **state)
@@ -373,7 +414,7 @@ static void the_deployment_prepares_and_serves(void **state)
 	assert_str("postgres-0a1b2c3d", object, "metadata", "name");
 	assert_str("15", object, "metadata", "labels", LABEL_VERSION);
 	assert_json("annotations", json_find(object, "metadata", "annotations"),
-		"{'pgro.bes.au/restored-bytes':'48779104','pgro.bes.au/restored-files':'1271'}");
+		"{'pgro.bes.au/restored-bytes':'48779104','pgro.bes.au/restored-files':'1271','pgro.bes.au/tls':'on'}");
 	const json_t *spec = json_find(object, "spec");
 	assert_int_equal(json_find_int(-1, spec, "replicas"), 1);
 	assert_str("Recreate", spec, "strategy", "type");
@@ -399,6 +440,37 @@ static void the_deployment_prepares_and_serves(void **state)
 	assert_non_null(json_find(postgres, "readinessProbe", "exec", "command"));
 }
 
+static void the_server_alone_has_the_key(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	AUTO(json) json_t *object = NULL;
+	AUTO(json) json_t *plain = NULL;
+	assert_ok(build_deployment(&s.build, &s.round, &s.restored, &object, &err), err);
+	const json_t *pod = json_find(object, "spec", "template", "spec");
+	const json_t *prepare = named(json_find(pod, "initContainers"), CONTAINER_PREPARE);
+	const json_t *postgres = named(json_find(pod, "containers"), CONTAINER_POSTGRES);
+	assert_str("on", object, "metadata", "annotations", ANN_TLS);
+	assert_json("root's, and the group reads it (0440)", named(json_find(pod, "volumes"), "tls"),
+		"{'name':'tls','secret':{'secretName':'postgres-tls','defaultMode':288,"
+		"'items':[{'key':'tls.crt','path':'tls.crt'},{'key':'tls.key','path':'tls.key'}]}}");
+	assert_json("mount", named(json_find(postgres, "volumeMounts"), "tls"),
+		"{'name':'tls','mountPath':'/run/understory-tls','readOnly':true}");
+	assert_str("/run/understory-tls", named(json_find(postgres, "env"), "TLS_DIR"), "value");
+	assert_null(named(json_find(prepare, "volumeMounts"), "tls"));
+	assert_null(named(json_find(prepare, "env"), "TLS_DIR"));
+
+	sample_without_tls(&s);
+	assert_ok(build_deployment(&s.build, &s.round, &s.restored, &plain, &err), err);
+	pod = json_find(plain, "spec", "template", "spec");
+	postgres = named(json_find(pod, "containers"), CONTAINER_POSTGRES);
+	assert_null(json_find(plain, "metadata", "annotations", ANN_TLS));
+	assert_null(named(json_find(pod, "volumes"), "tls"));
+	assert_null(named(json_find(postgres, "env"), "TLS_DIR"));
+}
+
 static void only_standing_replicas_have_an_analytics_user(void **state)
 {
 	(void)state;
@@ -411,7 +483,7 @@ static void only_standing_replicas_have_an_analytics_user(void **state)
 	const json_t *prepare = named(json_find(object, "spec", "template", "spec", "initContainers"), CONTAINER_PREPARE);
 	assert_null(named(json_find(prepare, "env"), "ANALYTICS_PASSWORD"));
 	assert_str("example.org/postgres:17", prepare, "image");
-	assert_json("what was not said is not written", json_find(object, "metadata", "annotations"), "{}");
+	assert_json("what was not said is not written", json_find(object, "metadata", "annotations"), "{'pgro.bes.au/tls':'on'}");
 }
 
 static void a_deployment_without_image_or_intent_is_refused(void **state)
@@ -553,6 +625,9 @@ int main(void)
 		cmocka_unit_test(without_an_endpoint_the_store_is_the_regions),
 		cmocka_unit_test(a_job_without_its_image_or_engine_is_refused),
 		cmocka_unit_test(the_deployment_prepares_and_serves),
+		cmocka_unit_test(people_are_told_how_to_come_in),
+		cmocka_unit_test(the_certificate_of_postgres_is_a_secret_of_the_replica),
+		cmocka_unit_test(the_server_alone_has_the_key),
 		cmocka_unit_test(only_standing_replicas_have_an_analytics_user),
 		cmocka_unit_test(a_deployment_without_image_or_intent_is_refused),
 		cmocka_unit_test(service_and_deployment_select_the_databases_pods),
