@@ -10,6 +10,7 @@ void ca_state_fini(struct ca_state *state)
 {
 	free(state->bundle_pem);
 	secret_fini(&state->key);
+	secret_fini(&state->old_key);
 	cert_pair_fini(&state->leaf);
 	*state = (struct ca_state){0};
 }
@@ -70,6 +71,23 @@ static int read_leaf(const json_t *data, struct ca_state *state, struct error *e
 	return 0;
 }
 
+// The CA before the one that is in force; NULL when there is none.
+static const char *second_of(const char *bundle_pem)
+{
+	return bundle_pem == NULL || bundle_pem[0] == '\0' ? NULL : strstr(bundle_pem + 1, "-----BEGIN CERTIFICATE-----");
+}
+
+// One that does not fit is left out: then the CA in force signs earlier than it would have.
+static int read_old_key(const json_t *data, struct ca_state *state, struct error *err)
+{
+	const char *old_pem = second_of(state->bundle_pem);
+	if (read_value(data, "previous.key", &state->old_key, err) < 0)
+		return -1;
+	if (old_pem == NULL || state->old_key.bytes == NULL || !cert_matches_key(old_pem, &state->old_key))
+		secret_fini(&state->old_key);
+	return 0;
+}
+
 int ca_decode(const json_t *data, struct ca_state *out, struct error *err)
 {
 	AUTO(ca_state) struct ca_state state = {0};
@@ -80,11 +98,12 @@ int ca_decode(const json_t *data, struct ca_state *out, struct error *err)
 		if (!cert_matches_key(secret_reveal(&bundle), &state.key))
 			return error_set(err, ERROR_INVALID,
 				"CA of the operator: ca.crt and ca.key cannot be read or do not belong together; hint: delete "
-				"the "
-				"Secret to have a new CA made, which restores in flight will not trust");
+				"the Secret to have a new CA made, which restores in flight will not trust");
 		state.bundle_pem = strdup(secret_reveal(&bundle));
 		if (state.bundle_pem == NULL)
 			return error_no_memory(err, "CA of the operator");
+		if (read_old_key(data, &state, err) < 0)
+			return error_wrap(err, "CA of the operator");
 		if (read_leaf(data, &state, err) < 0)
 			return -1;
 	}
@@ -115,6 +134,7 @@ int ca_encode(const struct ca_state *state, json_t **out, struct error *err)
 		return error_no_memory(err, "CA of the operator");
 	if (add_value(data, "ca.crt", state->bundle_pem == NULL ? "" : state->bundle_pem, err) < 0 ||
 		add_value(data, "ca.key", secret_reveal(&state->key), err) < 0 ||
+		add_value(data, "previous.key", secret_reveal(&state->old_key), err) < 0 ||
 		add_value(data, "tls.crt", state->leaf.cert_pem == NULL ? "" : state->leaf.cert_pem, err) < 0 ||
 		add_value(data, "tls.key", secret_reveal(&state->leaf.key_pem), err) < 0)
 		return -1;
@@ -127,25 +147,52 @@ static int64_t due_ms(const struct cert_validity *validity)
 	return validity->from_ms + (validity->until_ms - validity->from_ms) / 3 * 2;
 }
 
-static bool leaf_is_due(const struct ca_state *state, const char *const *names, int64_t now_ms)
+int ca_renew_at(const char *cert_pem, int64_t *out_ms, struct error *err)
 {
-	struct error ignored;
 	struct cert_validity validity;
-	return state->leaf.cert_pem == NULL || cert_validity(state->leaf.cert_pem, &validity, &ignored) < 0 ||
-	       now_ms >= due_ms(&validity) || !cert_has_names(state->leaf.cert_pem, names) ||
-	       !cert_is_signed_by(state->leaf.cert_pem, state->bundle_pem);
+	if (cert_validity(cert_pem, &validity, err) < 0)
+		return -1;
+	*out_ms = due_ms(&validity);
+	return 0;
 }
 
-// The CA as something to issue with: borrowed, so never released.
-static struct cert_pair issuer_of(const struct ca_state *state)
+bool ca_is_due(const char *bundle_pem, const struct cert_pair *leaf, const char *const *names, int64_t now_ms)
 {
-	return (struct cert_pair){.cert_pem = state->bundle_pem, .key_pem = state->key};
+	struct error ignored;
+	int64_t renew_at_ms = 0;
+	return leaf->cert_pem == NULL || ca_renew_at(leaf->cert_pem, &renew_at_ms, &ignored) < 0 || now_ms >= renew_at_ms ||
+	       !cert_matches_key(leaf->cert_pem, &leaf->key_pem) || !cert_has_names(leaf->cert_pem, names) ||
+	       !cert_is_signed_by(leaf->cert_pem, bundle_pem);
+}
+
+// Whether the CA in force is still being made known, while the one before it can sign for a whole life.
+static bool is_publishing(const struct ca_state *state, int64_t now_ms)
+{
+	struct error ignored;
+	struct cert_validity first, second;
+	const char *old_pem = second_of(state->bundle_pem);
+	return old_pem != NULL && state->old_key.bytes != NULL && cert_validity(state->bundle_pem, &first, &ignored) == 0 &&
+	       now_ms < first.from_ms + CERT_BACKDATE_MS + CA_PUBLISH_MS && cert_validity(old_pem, &second, &ignored) == 0 &&
+	       now_ms + CA_LEAF_LIFE_MS <= second.until_ms;
+}
+
+// The CA as something to issue with: borrowed, so never released. cert_issue() reads the first certificate of its text.
+static struct cert_pair issuer_of(const struct ca_state *state, int64_t now_ms)
+{
+	union {
+		const char *borrowed;
+		char *field;
+	} pem = {.borrowed = state->bundle_pem};
+	if (!is_publishing(state, now_ms))
+		return (struct cert_pair){.cert_pem = pem.field, .key_pem = state->key};
+	pem.borrowed = second_of(state->bundle_pem);
+	return (struct cert_pair){.cert_pem = pem.field, .key_pem = state->old_key};
 }
 
 static int issue_leaf(
 	const struct ca_state *by, const char *const *names, int64_t now_ms, struct cert_pair *out, struct error *err)
 {
-	const struct cert_pair issuer = issuer_of(by);
+	const struct cert_pair issuer = issuer_of(by, now_ms);
 	return cert_issue(&issuer, names, now_ms, CA_LEAF_LIFE_MS, out, err);
 }
 
@@ -160,8 +207,13 @@ static int make_ca(const char *old_bundle_pem, int64_t now_ms, struct ca_state *
 	return 0;
 }
 
+static int copy_key(const struct secret *from, struct secret *to, struct error *err)
+{
+	return secret_set(to, from->bytes == NULL ? NULL : secret_reveal(from), err);
+}
+
 // The CA of the new state: the old one, or a new one in front of it.
-static int next_ca(const struct ca_state *old, const char *const *names, int64_t now_ms, struct ca_state *out, struct error *err)
+static int next_ca(const struct ca_state *old, int64_t now_ms, struct ca_state *out, struct error *err)
 {
 	struct cert_validity validity = {0};
 	if (old->bundle_pem == NULL)
@@ -170,42 +222,46 @@ static int next_ca(const struct ca_state *old, const char *const *names, int64_t
 		return -1;
 	if (now_ms >= validity.until_ms)
 		return make_ca(NULL, now_ms, out, err);
-	if (now_ms < due_ms(&validity)) {
-		if (secret_set(&out->key, secret_reveal(&old->key), err) < 0)
-			return -1;
-		return cert_bundle(old->bundle_pem, old->bundle_pem, now_ms, &out->bundle_pem, err);
-	}
-	// Clients that hold the old bundle alone must still be served: the old key signs once more before it goes.
-	return issue_leaf(old, names, now_ms, &out->leaf, err) < 0 ? -1 : make_ca(old->bundle_pem, now_ms, out, err);
+	if (now_ms >= due_ms(&validity))
+		return copy_key(&old->key, &out->old_key, err) < 0 ? -1 : make_ca(old->bundle_pem, now_ms, out, err);
+	if (copy_key(&old->key, &out->key, err) < 0 ||
+		(is_publishing(old, now_ms) && copy_key(&old->old_key, &out->old_key, err) < 0))
+		return -1;
+	return cert_bundle(old->bundle_pem, old->bundle_pem, now_ms, &out->bundle_pem, err);
 }
 
-// The serving certificate of the new state, unless the change of CA brought one.
+// The serving certificate of the new state.
 static int next_leaf(
 	const struct ca_state *old, const char *const *names, int64_t now_ms, struct ca_state *out, struct error *err)
 {
-	if (out->leaf.cert_pem != NULL)
-		return 0;
 	if (old->leaf.cert_pem != NULL) {
 		out->leaf.cert_pem = strdup(old->leaf.cert_pem);
 		if (out->leaf.cert_pem == NULL)
 			return error_no_memory(err, "serving certificate");
-		if (secret_set(&out->leaf.key_pem, secret_reveal(&old->leaf.key_pem), err) < 0)
+		if (copy_key(&old->leaf.key_pem, &out->leaf.key_pem, err) < 0)
 			return -1;
 	}
-	return leaf_is_due(out, names, now_ms) ? issue_leaf(out, names, now_ms, &out->leaf, err) : 0;
+	return ca_is_due(out->bundle_pem, &out->leaf, names, now_ms) ? issue_leaf(out, names, now_ms, &out->leaf, err) : 0;
 }
 
 static bool same_text(const char *a, const char *b)
 {
-	return a != NULL && b != NULL && strcmp(a, b) == 0;
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+bool ca_is_same(const struct ca_state *a, const struct ca_state *b)
+{
+	return same_text(a->bundle_pem, b->bundle_pem) && same_text(a->leaf.cert_pem, b->leaf.cert_pem) &&
+	       same_text(secret_reveal(&a->key), secret_reveal(&b->key)) &&
+	       same_text(secret_reveal(&a->old_key), secret_reveal(&b->old_key));
 }
 
 int ca_renew_if_due(struct ca_state *state, const char *const *names, int64_t now_ms, bool *changed, struct error *err)
 {
 	AUTO(ca_state) struct ca_state next = {0};
-	if (next_ca(state, names, now_ms, &next, err) < 0 || next_leaf(state, names, now_ms, &next, err) < 0)
+	if (next_ca(state, now_ms, &next, err) < 0 || next_leaf(state, names, now_ms, &next, err) < 0)
 		return error_wrap(err, "CA of the operator");
-	*changed = !same_text(state->bundle_pem, next.bundle_pem) || !same_text(state->leaf.cert_pem, next.leaf.cert_pem);
+	*changed = !ca_is_same(state, &next);
 	ca_state_fini(state);
 	*state = next;
 	next = (struct ca_state){0};

@@ -4,9 +4,9 @@
 // operators one wins) and hands the certificate to the broker. Any thread; a state belongs to one at a time.
 //
 // A renewal that nobody notices: clients hold the bundle that was in force when they were made. When the CA is renewed, the
-// bundle gets the new one in front of the old, and the old key is used once more, for a serving certificate with its full life;
-// the new CA signs from the next renewal of that certificate on, two months later. A restore pod lives four hours at most (the
-// Job's deadline), so each holds a bundle that fits whatever it meets.
+// bundle gets the new one in front of the old, and for two months more the old key signs: until then everybody has taken the new
+// bundle. A restore pod lives four hours at most (the Job's deadline); people who copied the bundle of a replica out of its
+// Secret have those two months.
 #ifndef CANOPY_CA_H
 #define CANOPY_CA_H
 
@@ -24,6 +24,7 @@
 // short enough to be routine, and an operator that is down for a month does no harm.
 #define CA_LIFE_MS (INT64_C(3) * 365 * CA_DAY_MS)
 #define CA_LEAF_LIFE_MS (90 * CA_DAY_MS)
+#define CA_PUBLISH_MS (60 * CA_DAY_MS) // a new CA is shown for so long before it signs
 
 #define CA_EXTRA_MAX 8
 #define CA_NAME_SIZE 254 // a DNS name and a NUL
@@ -32,6 +33,7 @@
 struct ca_state {
 	char *bundle_pem;      // ca.crt: the CA that signs, then those before it that are still good; what clients trust
 	struct secret key;     // ca.key: of the first of the bundle
+	struct secret old_key; // previous.key: of the second, while it still signs
 	struct cert_pair leaf; // tls.crt and tls.key
 };
 
@@ -59,7 +61,7 @@ MUST_CHECK int ca_service_names(
 // since it is made again without harm.
 MUST_CHECK int ca_decode(const json_t *data, struct ca_state *out, struct error *err);
 
-// To `data` of a Secret: ca.crt, ca.key, tls.crt, tls.key.
+// To `data` of a Secret: ca.crt, ca.key, previous.key, tls.crt, tls.key.
 MUST_CHECK int ca_encode(const struct ca_state *state, json_t **out, struct error *err);
 
 // Make what is missing, renew what is due at now_ms, and issue the serving certificate anew when names (NULL at the end) has one
@@ -67,9 +69,19 @@ MUST_CHECK int ca_encode(const struct ca_state *state, json_t **out, struct erro
 MUST_CHECK int ca_renew_if_due(
 	struct ca_state *state, const char *const *names, int64_t now_ms, bool *changed, struct error *err);
 
+// The same certificates and keys?
+bool ca_is_same(const struct ca_state *a, const struct ca_state *b);
+
 // A certificate for another server (PostgreSQL of a replica): DNS names and IP addresses, NULL at the end. Clients verify it with
 // bundle_pem.
 MUST_CHECK int ca_issue(
 	const struct ca_state *state, const char *const *names, int64_t now_ms, struct cert_pair *out, struct error *err);
+
+// Whether it has to be issued anew: it cannot be read, is not its key's, lacks a name, has had two thirds of its life, or no CA
+// of the bundle has signed it.
+bool ca_is_due(const char *bundle_pem, const struct cert_pair *leaf, const char *const *names, int64_t now_ms);
+
+// When that will be so for its age alone (wall time).
+MUST_CHECK int ca_renew_at(const char *cert_pem, int64_t *out_ms, struct error *err);
 
 #endif

@@ -1,7 +1,5 @@
 #include "reconciler/ca_secret.h"
 
-#include <string.h>
-
 static int read_secret(struct k8s_client *k8s, const char *namespace, json_t **out, struct error *err)
 {
 	if (k8s_get(k8s, &K8S_SECRET, namespace, CA_SECRET_NAME, out, err) == 0)
@@ -28,12 +26,6 @@ static int write_secret(struct k8s_client *k8s, const char *namespace, const jso
 	return k8s_patch(k8s, &K8S_SECRET, namespace, CA_SECRET_NAME, body, NULL, err);
 }
 
-static bool is_other(const struct ca_state *a, const struct ca_state *b)
-{
-	return a->bundle_pem == NULL || strcmp(a->bundle_pem, b->bundle_pem) != 0 || a->leaf.cert_pem == NULL ||
-	       strcmp(a->leaf.cert_pem, b->leaf.cert_pem) != 0;
-}
-
 int ca_secret_sync(struct k8s_client *k8s, const char *namespace, const char *const *names, int64_t now_ms,
 	struct ca_state *state, bool *changed, struct error *err)
 {
@@ -51,7 +43,7 @@ int ca_secret_sync(struct k8s_client *k8s, const char *namespace, const char *co
 			err->kind = ERROR_TRANSIENT;
 		return error_wrap(err, "secret %s/%s", namespace, CA_SECRET_NAME);
 	}
-	*changed = is_other(state, &fresh);
+	*changed = !ca_is_same(state, &fresh);
 	if (*changed) {
 		ca_state_fini(state);
 		*state = fresh;

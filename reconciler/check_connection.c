@@ -9,6 +9,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define SQLSTATE_LEN 5
 #define RETRY_PAUSE_MS 500
@@ -150,20 +152,43 @@ static const char session_settings[] =
 	// For amcheck's filter: 16 bits a tuple up to some 60 million tuples in an index, and a pod of 512Mi bears it.
 	" -c maintenance_work_mem=128MB";
 
-static PGconn *start_connecting(const struct check_connection_options *options)
+// The CAs as libpq wants them, in a file; it holds no key. Read while the connection is made.
+static int open_ca_file(const char *ca_pem, int *out, struct error *err)
+{
+	int fd = memfd_create("ca.crt", MFD_CLOEXEC);
+	if (fd < 0)
+		return error_set_errno(err, errno, "a file for the CAs of the server");
+	size_t size = strlen(ca_pem);
+	if (write(fd, ca_pem, size) != (ssize_t)size) {
+		(void)error_set_errno(err, errno, "write the CAs of the server");
+		(void)close(fd);
+		return -1;
+	}
+	*out = fd;
+	return 0;
+}
+
+// Nothing is there: libpq takes no file of the operator's home for its own.
+#define NO_FILE "/dev/null/none"
+
+// ca_file is read while the connection is made; -1 for a server that speaks plainly.
+static PGconn *start_connecting(const struct check_connection_options *options, int ca_file)
 {
 	const struct check_request *request = options->request;
-	char port[16], settings[1024];
+	char port[16], settings[1024], ca_path[32];
 	int64_t left_ms = options->finish_by_mono_ms - clock_mono_ms();
 
 	(void)snprintf(port, sizeof(port), "%d", request->port);
+	(void)snprintf(ca_path, sizeof(ca_path), "/proc/self/fd/%d", ca_file);
 	(void)snprintf(settings, sizeof(settings), "-c statement_timeout=%" PRId64 "%s",
 		options->is_long ? INT64_C(0)
 		: left_ms < 1    ? INT64_C(1)
 				 : left_ms,
 		session_settings);
 	const char *const pairs[][2] = {
-		{"host", request->host},
+		// The pod is meant, and the certificate names the Service.
+		{ca_file >= 0 ? "hostaddr" : "host", request->host},
+		{"host", ca_file >= 0 ? request->tls_name : NULL},
 		{"port", port},
 		{"dbname", options->database},
 		{"user", request->user},
@@ -171,8 +196,12 @@ static PGconn *start_connecting(const struct check_connection_options *options)
 		{"application_name", "understory"},
 		{"client_encoding", "UTF8"},
 		{"options", settings},
-		// TLS where the server has it. It is our own server behind a NetworkPolicy, and SCRAM never shows the password.
-		{"sslmode", "prefer"},
+		// Without a certificate it is our own server behind a NetworkPolicy all the same, and SCRAM never shows the
+		// password.
+		{"sslmode", ca_file >= 0 ? "verify-full" : "prefer"},
+		{"sslrootcert", ca_file >= 0 ? ca_path : NO_FILE},
+		{"sslcert", NO_FILE},
+		{"sslcrl", NO_FILE},
 		{"gssencmode", "disable"},
 		{"target_session_attrs", "any"},
 		{"keepalives", "1"},
@@ -185,11 +214,13 @@ static PGconn *start_connecting(const struct check_connection_options *options)
 	};
 	enum { PAIRS = sizeof(pairs) / sizeof(pairs[0]) };
 	const char *keywords[PAIRS + 1], *values[PAIRS + 1];
+	int count = 0;
 	for (int i = 0; i < PAIRS; i++) {
-		keywords[i] = pairs[i][0];
-		values[i] = pairs[i][1];
+		keywords[count] = pairs[i][0];
+		values[count] = pairs[i][1];
+		count += values[count] != NULL ? 1 : 0;
 	}
-	keywords[PAIRS] = values[PAIRS] = NULL;
+	keywords[count] = values[count] = NULL;
 	return PQconnectStartParams(keywords, values, 0);
 }
 
@@ -234,7 +265,10 @@ static int attempt(const struct check_connection_options *options, struct check_
 	if (connection == NULL)
 		return error_no_memory(err, "connection");
 	*connection = (struct check_connection){.cancel = options->cancel, .finish_by_mono_ms = options->finish_by_mono_ms};
-	connection->pg = start_connecting(options);
+	AUTO_CLOSE int ca_file = -1;
+	if (options->request->tls_name[0] != '\0' && open_ca_file(options->request->ca_pem, &ca_file, err) < 0)
+		return -1;
+	connection->pg = start_connecting(options, ca_file);
 	if (connection->pg == NULL)
 		return error_no_memory(err, "connection");
 

@@ -14,13 +14,17 @@
 #include "canopy/entry.h"
 #include "canopy/report.h"
 
+#define CHECK_TLS_NAME_SIZE (ENTRY_NAMESPACE_SIZE + 16)
+
 struct check_request {
 	char namespace[ENTRY_NAMESPACE_SIZE];
 	char round_key[ROUND_KEY_SIZE];
 	char host[64]; // the pod's IP
 	int port;
-	const char *user;              // copied
-	const struct secret *password; // copied
+	char tls_name[CHECK_TLS_NAME_SIZE]; // what the certificate of the server has to say; "": it speaks plainly
+	const char *ca_pem;                 // the CAs that may have signed it; borrowed, outlives the checks
+	const char *user;                   // copied
+	const struct secret *password;      // copied
 	int expected_major;
 	enum settings_depth depth;
 };

@@ -9,6 +9,7 @@
 #include "canopy/client.h"
 #include "k8s/client.h"
 #include "k8s/lease.h"
+#include "reconciler/authority.h"
 #include "reconciler/brake.h"
 #include "reconciler/cache.h"
 #include "reconciler/checks.h"
@@ -23,7 +24,7 @@
 struct manager {
 	const struct settings *settings;
 	const char *s3_ca_pem;        // content of settings->s3_ca_file; NULL without one
-	const char *broker_ca_pem;    // changes between passes only; NULL with CREDENTIALS=direct
+	struct authority *authority;  // has its CA before the first pass; NULL but for `run`
 	bool has_native_sidecars;     // the API server is 1.29 or newer
 	struct k8s_client *k8s;       // writes only while this operator leads
 	struct lease *lease;          // NULL with LEADER_ELECTION=off

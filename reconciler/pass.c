@@ -4,6 +4,7 @@
 #include "reconciler/brake_store.h"
 #include "reconciler/decide.h"
 #include "reconciler/reconcile.h"
+#include "reconciler/server_tls.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -289,8 +290,10 @@ static void consider(struct manager *op, const struct record *record, const stru
 		slots_hold(op->slots, namespace);
 	else if (!is_due && d.step.wants_slot && atomic_load(&op->is_current))
 		slots_wait(op->slots, namespace, decide_waits_since(subject->replica));
-	is_due = is_due || (d.is_worked_on && subject->entry != NULL && subject->replica != NULL &&
-				   decide_is_note_due(subject->entry, subject->replica));
+	is_due = is_due ||
+		 (d.is_worked_on && subject->entry != NULL && subject->replica != NULL &&
+			 (decide_is_note_due(subject->entry, subject->replica) ||
+				 server_tls_is_due(authority_trust(op->authority), subject->replica, subject->scene, now_ms)));
 	if (is_due)
 		queue_add(op->queue, namespace, 0);
 	decision_fini(&d);

@@ -192,13 +192,23 @@ static int note_desired(struct work *w, struct error *err)
 	return 0;
 }
 
+// The certificate of its database, and what people are told of it.
+static int keep_tls(struct work *w, struct decision *d, struct error *err)
+{
+	if (d->view.entry == NULL || d->view.replica == NULL)
+		return 0;
+	int rc = step_keep_tls(w->op, &d->view, err);
+	cache_saw_replica(w->op->cache, &w->look.replica);
+	return rc;
+}
+
 static int act(struct work *w, struct decision *d, bool *again, struct error *err)
 {
 	if (d->action.kind == ACTION_TEARDOWN)
 		return teardown(w, err);
 	w->memo->teardown_since_mono_ms = 0;
 	if (d->action.kind != ACTION_PROVISION)
-		return take_step(w, d, again, err) < 0 ? -1 : *again ? 0 : note_desired(w, err);
+		return take_step(w, d, again, err) < 0 ? -1 : *again ? 0 : note_desired(w, err) < 0 ? -1 : keep_tls(w, d, err);
 	if (provision(w, err) < 0)
 		return -1;
 	*again = w->look.has_replica;

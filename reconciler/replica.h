@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "builders/names.h"
 #include "canopy/entry.h"
+#include "reconciler/authority.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -67,6 +68,8 @@ struct replica {
 	bool teardown_hold;
 	char credentials_refused[ROUND_KEY_SIZE];
 	int64_t volume_bytes; // 0: as the settings say
+	int64_t tls_renew_at_ms;
+	char tls_ca[AUTHORITY_ID_SIZE]; // "": people are told to come without TLS
 };
 
 extern const char *const replica_state_text[STATE_COUNT];

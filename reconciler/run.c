@@ -22,17 +22,17 @@
 #define INTERVAL_JITTER_PERCENT 20
 #define REGISTER_FIRST_WAIT_MS 1000
 #define REGISTER_LONGEST_WAIT_MS 60000
-#define BROKER_LOOK_MS (INT64_C(3600) * 1000)
+#define CERTIFICATES_LOOK_MS (INT64_C(3600) * 1000)
 #define DRAIN_MS 10000 // after SIGTERM, for requests in flight
 #define DEAD_MS 300000 // no step finished for so long: the loop hangs (calls time out after 30 s and are tried 4 times)
 
 struct loop {
 	struct manager *op;
 	struct wiring *wiring;
-	bool has_led;                // when the main loop last looked
-	int64_t broker_kept_mono_ms; // when the CA was last looked at
-	int wake_fd;                 // eventfd: the Lease came or went, the cluster is known, or it is time to stop
-	int signal_fd;               // signalfd: SIGTERM, SIGINT
+	bool has_led;                      // when the main loop last looked
+	int64_t certificates_kept_mono_ms; // when the CA was last looked at
+	int wake_fd;                       // eventfd: the Lease came or went, the cluster is known, or it is time to stop
+	int signal_fd;                     // signalfd: SIGTERM, SIGINT
 	pthread_t signal_thread;
 	bool has_signal_thread;
 	int quit_fd; // eventfd: the signal thread shall end
@@ -178,20 +178,20 @@ static void register_intents(struct loop *loop)
 	}
 }
 
-// The broker serves on every operator, whether it leads or not. Once it serves, its certificate is looked at every hour.
-static bool keep_broker(struct loop *loop)
+// The broker serves on every operator, whether it leads or not. Once there is a CA, it is looked at every hour.
+static bool keep_certificates(struct loop *loop)
 {
 	struct error err = {0};
 	int64_t now_ms = clock_mono_ms();
-	if (loop->broker_kept_mono_ms != 0 && now_ms - loop->broker_kept_mono_ms < BROKER_LOOK_MS)
+	if (loop->certificates_kept_mono_ms != 0 && now_ms - loop->certificates_kept_mono_ms < CERTIFICATES_LOOK_MS)
 		return true;
-	if (wiring_keep_broker(loop->wiring, clock_wall_ms(), &err) == 0) {
-		loop->broker_kept_mono_ms = now_ms;
+	if (wiring_keep_certificates(loop->wiring, clock_wall_ms(), &err) == 0) {
+		loop->certificates_kept_mono_ms = now_ms;
 		return true;
 	}
-	log_warn("the broker is not up to date", LOG_ERR(&err));
-	if (loop->broker_kept_mono_ms != 0)
-		return true; // it serves with what it has
+	log_warn("CA and broker are not up to date", LOG_ERR(&err));
+	if (loop->certificates_kept_mono_ms != 0)
+		return true; // what is there goes on
 	pause_for(loop, LEAST_PAUSE_MS);
 	return false;
 }
@@ -201,10 +201,13 @@ static bool wait_to_lead(struct loop *loop)
 {
 	struct manager *op = loop->op;
 	if (manager_leads(op)) {
-		if (!loop->has_led)
-			wiring_announce(loop->wiring);
+		if (loop->has_led)
+			return true;
+		wiring_announce(loop->wiring);
 		loop->has_led = true;
-		return true;
+		// Who led before may have renewed the CA within the hour.
+		loop->certificates_kept_mono_ms = 0;
+		return keep_certificates(loop);
 	}
 	if (loop->has_led)
 		pass_forget(op);
@@ -255,7 +258,7 @@ static void run_passes(struct loop *loop)
 	struct manager *op = loop->op;
 	while (!atomic_load(&op->stopping)) {
 		atomic_store(&op->beat_mono_ms, clock_mono_ms());
-		if (!keep_broker(loop) || !wait_to_lead(loop) || !wait_to_see(loop))
+		if (!keep_certificates(loop) || !wait_to_lead(loop) || !wait_to_see(loop))
 			continue;
 		register_intents(loop);
 		if (op->canopy != NULL && !op->is_registered)

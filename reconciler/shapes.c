@@ -40,6 +40,8 @@ static const struct pack_field replica_fields[] = {
 	REPLICA(PACK_BOOL, teardown_hold),
 	REPLICA(PACK_TEXT, credentials_refused),
 	REPLICA(PACK_INT64, volume_bytes),
+	REPLICA(PACK_INT64, tls_renew_at_ms),
+	REPLICA(PACK_TEXT, tls_ca),
 };
 const struct pack_shape shape_replica = PACK_SHAPE(struct replica, replica_fields);
 
@@ -62,6 +64,7 @@ static const struct pack_field deployment_fields[] = {
 	PACK_FIELD(PACK_INT, struct deployment_view, postgres_major),
 	PACK_FIELD(PACK_INT64, struct deployment_view, restored_bytes),
 	PACK_FIELD(PACK_INT64, struct deployment_view, restored_files),
+	PACK_FIELD(PACK_BOOL, struct deployment_view, has_tls),
 };
 const struct pack_shape shape_deployment = PACK_SHAPE(struct deployment_view, deployment_fields);
 

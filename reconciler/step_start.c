@@ -5,6 +5,7 @@
 #include "reconciler/adopt.h"
 #include "reconciler/patch.h"
 #include "reconciler/secret_data.h"
+#include "reconciler/server_tls.h"
 #include <string.h>
 
 #define POSTGRES_PORT 5432
@@ -12,14 +13,26 @@
 typedef int (*build_password_secret)(const struct build *b, const struct secret *password, json_t **out, struct error *err);
 
 // Made once a replica: what is there stays.
-static int make_password(
-	struct manager *op, const struct round_view *v, const struct build *b, build_password_secret build, struct error *err)
+static int make_password(struct manager *op, const struct round_view *v, const struct build *b, build_password_secret build,
+	enum adopt_result *found, struct error *err)
 {
 	AUTO(secret) struct secret password = {0};
 	AUTO(json) json_t *object = NULL;
 	if (secret_make(&password, err) < 0 || build(b, &password, &object, err) < 0)
 		return -1;
-	return adopt_create(op, &K8S_SECRET, v->replica, object, v->now_ms, NULL, err);
+	return adopt_create(op, &K8S_SECRET, v->replica, object, v->now_ms, found, err);
+}
+
+static int make_secrets(struct manager *op, const struct round_view *v, const struct build *b, struct patch *p, struct error *err)
+{
+	enum adopt_result found = ADOPT_FOUND;
+	bool is_standing = !intents_is_once((enum settings_intent)v->entry->known_intent);
+	if (make_password(op, v, b, build_superuser_secret, NULL, err) < 0 ||
+		(is_standing && make_password(op, v, b, build_analytics_secret, &found, err) < 0))
+		return -1;
+	if (found == ADOPT_MADE)
+		server_tls_note_told(b, authority_trust(op->authority), p);
+	return server_tls_provide(op, v, b, p, err);
 }
 
 int step_start(struct manager *op, struct round_view *v, const struct step *step, struct error *err)
@@ -31,14 +44,11 @@ int step_start(struct manager *op, struct round_view *v, const struct step *step
 	const struct build_round round = step_round(v);
 	const struct build_restored restored = {
 		.postgres_major = step->restored.postgres_major, .bytes = step->restored.bytes, .files = step->restored.files};
-	bool is_standing = !intents_is_once((enum settings_intent)v->entry->known_intent);
 
-	if (make_password(op, v, &b, build_superuser_secret, err) < 0 ||
-		(is_standing && make_password(op, v, &b, build_analytics_secret, err) < 0) ||
-		build_deployment(&b, &round, &restored, &deployment, err) < 0 ||
+	patch_init(&p, v->replica);
+	if (make_secrets(op, v, &b, &p, err) < 0 || build_deployment(&b, &round, &restored, &deployment, err) < 0 ||
 		adopt_create(op, &K8S_DEPLOYMENT, v->replica, deployment, v->now_ms, NULL, err) < 0)
 		return -1;
-	patch_init(&p, v->replica);
 	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_STARTING]);
 	if (v->replica->state != STATE_STARTING && patch_send(&p, op->k8s, v->replica, err) < 0)
 		return -1;
@@ -71,5 +81,12 @@ int step_check(struct manager *op, const struct round_view *v, struct error *err
 	memcpy(request.namespace, v->replica->namespace, sizeof(request.namespace));
 	memcpy(request.round_key, v->replica->round, sizeof(request.round_key));
 	memcpy(request.host, pod->ip, sizeof(request.host));
+	if (deployment->has_tls) {
+		const struct trust *trust = authority_trust(op->authority);
+		if (trust == NULL)
+			return error_set(err, ERROR_TRANSIENT, "the operator has no CA yet");
+		server_tls_name(v->replica->namespace, request.tls_name);
+		request.ca_pem = trust->bundle_pem;
+	}
 	return checks_start(op->checks, &request, err);
 }

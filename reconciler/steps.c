@@ -6,17 +6,21 @@
 #include "reconciler/adopt.h"
 #include "reconciler/gate.h"
 #include "reconciler/patch.h"
+#include "reconciler/server_tls.h"
 #include "reconciler/step_parts.h"
 #include "reconciler/sweep.h"
 #include <string.h>
 
 struct build step_build(const struct manager *op, const struct round_view *v)
 {
+	const struct trust *trust = authority_trust(op->authority);
+	const char *bundle_pem = trust == NULL ? NULL : trust->bundle_pem;
 	return (struct build){.settings = op->settings,
 		.entry = v->entry,
 		.sizing = v->sizing,
 		.s3_ca_pem = op->s3_ca_pem,
-		.broker_ca_pem = op->broker_ca_pem,
+		.broker_ca_pem = bundle_pem,
+		.postgres_ca_pem = op->settings->postgres_tls ? bundle_pem : NULL,
 		.has_native_sidecars = op->has_native_sidecars};
 }
 
@@ -110,6 +114,27 @@ static int point_service(struct manager *op, const struct round_view *v, struct 
 	return 0;
 }
 
+// People are told what the round that serves now speaks before canopy is. Trouble with that must not keep the report; but a
+// replica that somebody else has written in between is read again before anything leaves.
+static int tell_before_report(struct manager *op, struct round_view *v, struct error *err)
+{
+	struct error trouble = {0};
+	if (v->entry == NULL || step_keep_tls(op, v, &trouble) == 0)
+		return 0;
+	if (trouble.kind == ERROR_CONFLICT) {
+		*err = trouble;
+		return -1;
+	}
+	log_warn("TLS of the database not brought up to date", LOG_STR("namespace", v->replica->namespace), LOG_ERR(&trouble));
+	return 0;
+}
+
+int step_keep_tls(struct manager *op, struct round_view *view, struct error *err)
+{
+	const struct build b = step_build(op, view);
+	return server_tls_keep(op, view, &b, err);
+}
+
 int step_do(
 	struct manager *op, struct round_view *view, const struct step *step, struct memo *memo, bool *again, struct error *err)
 {
@@ -138,6 +163,8 @@ int step_do(
 		break;
 	case STEP_REPORT:
 		rc = point_service(op, view, err);
+		if (rc == 0)
+			rc = tell_before_report(op, view, err);
 		if (rc == 0)
 			rc = gate_send(op, view->replica, memo, view->now_ms, err);
 		break;

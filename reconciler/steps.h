@@ -22,4 +22,8 @@ MUST_CHECK int step_teardown(struct manager *op, const struct replica *replica, 
 // Write desired-snapshot-* as the entry says, when no other write has done so.
 MUST_CHECK int step_note_desired(struct manager *op, const struct entry *entry, struct replica *replica, struct error *err);
 
+// Bring the certificate of the database and what people are told of it up to date, when that is due (reconciler/server_tls.h).
+// The view has an entry.
+MUST_CHECK int step_keep_tls(struct manager *op, struct round_view *view, struct error *err);
+
 #endif

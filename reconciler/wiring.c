@@ -252,18 +252,25 @@ void wiring_announce(struct wiring *wiring)
 		note);
 }
 
-int wiring_keep_broker(struct wiring *wiring, int64_t now_ms, struct error *err)
+static int keep_broker(struct wiring *w, bool is_changed, struct error *err)
+{
+	if (w->op.settings->credentials != CREDENTIALS_PROXY)
+		return 0;
+	if (learn_version(w, err) < 0)
+		return -1;
+	if (w->broker == NULL)
+		return start_broker(w, err);
+	return is_changed ? broker_set_certificate(w->broker, w->ca.leaf.cert_pem, &w->ca.leaf.key_pem, err) : 0;
+}
+
+int wiring_keep_certificates(struct wiring *wiring, int64_t now_ms, struct error *err)
 {
 	bool is_changed = false;
-	if (wiring->op.settings->credentials != CREDENTIALS_PROXY)
-		return 0;
-	if (learn_version(wiring, err) < 0 || ca_secret_sync(wiring->free_k8s, wiring->op.settings->operator_namespace,
-						      wiring->ca_names.list, now_ms, &wiring->ca, &is_changed, err) < 0)
+	if (ca_secret_sync(wiring->free_k8s, wiring->op.settings->operator_namespace, wiring->ca_names.list, now_ms, &wiring->ca,
+		    &is_changed, err) < 0 ||
+		authority_set(wiring->op.authority, &wiring->ca, err) < 0)
 		return -1;
-	wiring->op.broker_ca_pem = wiring->ca.bundle_pem;
-	if (wiring->broker == NULL)
-		return start_broker(wiring, err);
-	return is_changed ? broker_set_certificate(wiring->broker, wiring->ca.leaf.cert_pem, &wiring->ca.leaf.key_pem, err) : 0;
+	return keep_broker(wiring, is_changed, err);
 }
 
 static void check_done(void *arg, const char *namespace)
@@ -276,7 +283,7 @@ static int open_pools(struct wiring *w, struct error *err)
 {
 	char instance[128] = "understory";
 	(void)gethostname(instance, sizeof(instance) - 1); // a pod's host name is the pod's name
-	if (events_new(w->op.k8s, instance, &w->op.events, err) < 0)
+	if (authority_new(&w->op.authority, err) < 0 || events_new(w->op.k8s, instance, &w->op.events, err) < 0)
 		return -1;
 	return checks_new(w->op.settings->max_concurrent_checks, check_done, w, &w->op.checks, err);
 }
@@ -323,6 +330,7 @@ void wiring_close(struct wiring *wiring)
 	ca_state_fini(&wiring->ca);
 	lease_free(wiring->op.lease);
 	checks_free(wiring->op.checks);
+	authority_free(wiring->op.authority); // the checks borrow from it
 	events_free(wiring->op.events);
 	canopy_client_free(wiring->op.canopy);
 	k8s_client_free(wiring->op.k8s);

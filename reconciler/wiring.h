@@ -29,8 +29,8 @@ MUST_CHECK int wiring_watch(struct wiring *wiring, struct error *err);
 // Say by an Event that this operator leads now, as all do that elect a leader.
 void wiring_announce(struct wiring *wiring);
 
-// With CREDENTIALS=proxy: make or renew the CA, start the broker or give it the new certificate, learn what the API server can.
-// To be called by the main loop between passes; cheap when there is nothing to do but one GET.
-MUST_CHECK int wiring_keep_broker(struct wiring *wiring, int64_t now_ms, struct error *err);
+// Make or renew the CA and give it to the workers; with CREDENTIALS=proxy start the broker or give it the new certificate, and
+// learn what the API server can. To be called by the main loop between passes; cheap when there is nothing to do but one GET.
+MUST_CHECK int wiring_keep_certificates(struct wiring *wiring, int64_t now_ms, struct error *err);
 
 #endif

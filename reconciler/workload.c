@@ -85,6 +85,8 @@ int deployment_view_from_json(const json_t *deployment, struct deployment_view *
 	made.postgres_major = (int)integer_of(json_find_str(metadata, "labels", "app.kubernetes.io/version"), 0);
 	made.restored_bytes = integer_of(json_find_str(metadata, "annotations", ANN_RESTORED_BYTES), -1);
 	made.restored_files = integer_of(json_find_str(metadata, "annotations", ANN_RESTORED_FILES), -1);
+	const char *tls = json_find_str(metadata, "annotations", ANN_TLS);
+	made.has_tls = tls != NULL && strcmp(tls, ANN_TLS_VALUE) == 0;
 	*out = made;
 	return 0;
 }

@@ -39,6 +39,7 @@ struct deployment_view {
 	bool is_available;
 	int postgres_major;                     // app.kubernetes.io/version; 0 when missing
 	int64_t restored_bytes, restored_files; // -1 when not said
+	bool has_tls;                           // PostgreSQL speaks TLS alone to other hosts
 };
 
 struct pod_view {

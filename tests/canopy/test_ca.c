@@ -199,16 +199,67 @@ static void the_new_ca_signs_only_after_clients_had_time_to_take_it(void **state
 	AUTO(cert_pair) struct cert_pair other = {0};
 	struct error err = {0};
 	assert_ok(ca_issue(&ca, names.list, renewed_ms, &other, &err), err);
-	assert_verdict("the new CA issues", verdict(other.cert_pem, ca.bundle_pem, HOST, renewed_ms), X509_V_OK);
-	assert_verdict("old bundle, new CA", verdict(other.cert_pem, first_bundle, HOST, renewed_ms),
-		X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
+	assert_verdict("new bundle, other server", verdict(other.cert_pem, ca.bundle_pem, HOST, renewed_ms), X509_V_OK);
+	assert_verdict("old bundle, other server", verdict(other.cert_pem, first_bundle, HOST, renewed_ms), X509_V_OK);
+	int64_t last_ms = renewed_ms + CA_PUBLISH_MS - 1000;
+	assert_ok(ca_issue(&ca, names.list, last_ms, &other, &err), err);
+	assert_verdict("old bundle, last day", verdict(other.cert_pem, first_bundle, HOST, last_ms), X509_V_OK);
 
-	int64_t later_ms = renewed_ms + CA_LEAF_LIFE_MS / 3 * 2;
+	int64_t later_ms = renewed_ms + CA_PUBLISH_MS;
+	assert_non_null(ca.old_key.bytes);
+	assert_ok(ca_issue(&ca, names.list, later_ms, &other, &err), err);
+	assert_verdict("old bundle, new CA", verdict(other.cert_pem, first_bundle, HOST, later_ms),
+		X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
 	assert_true(renew(&ca, later_ms));
+	assert_null(ca.old_key.bytes);
 	assert_verdict("old bundle, later", verdict(ca.leaf.cert_pem, first_bundle, HOST, later_ms),
 		X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY);
 	assert_true(renew(&ca, START_MS + CA_LIFE_MS));
 	assert_int_equal(count_certs(ca.bundle_pem), 1);
+}
+
+// The old CA is used up to its last quarter only: what it signs has a whole life.
+static void a_late_renewal_shows_the_new_ca_for_less_long(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	AUTO(ca_state) struct ca_state ca = {0};
+	AUTO(cert_pair) struct cert_pair made = {0};
+	struct cert_validity life;
+	assert_true(renew(&ca, START_MS));
+	AUTO_FREE char *first_bundle = strdup(ca.bundle_pem);
+	int64_t now_ms = START_MS + CA_LIFE_MS - CA_LEAF_LIFE_MS;
+	assert_true(renew(&ca, now_ms));
+	assert_ok(ca_issue(&ca, names.list, now_ms, &made, &err), err);
+	assert_verdict("just in time", verdict(made.cert_pem, first_bundle, HOST, now_ms), X509_V_OK);
+	assert_ok(ca_issue(&ca, names.list, now_ms + 1000, &made, &err), err);
+	assert_true(cert_is_signed_by(made.cert_pem, ca.bundle_pem));
+	assert_false(cert_is_signed_by(made.cert_pem, first_bundle));
+	assert_ok(cert_validity(made.cert_pem, &life, &err), err);
+	assert_int_equal(life.until_ms, now_ms + 1000 + CA_LEAF_LIFE_MS);
+}
+
+static void a_certificate_is_due_for_its_age_its_names_its_key_and_its_ca(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	AUTO(ca_state) struct ca_state ca = {0};
+	AUTO(ca_state) struct ca_state stranger = {0};
+	AUTO(cert_pair) struct cert_pair leaf = {0};
+	const char *const others[] = {"postgres.other.svc", NULL};
+	int64_t renew_at_ms = 0;
+	assert_true(renew(&ca, START_MS));
+	assert_true(renew(&stranger, START_MS));
+	assert_true(ca_is_due(ca.bundle_pem, &leaf, names.list, START_MS));
+	assert_ok(ca_issue(&ca, names.list, START_MS, &leaf, &err), err);
+	assert_ok(ca_renew_at(leaf.cert_pem, &renew_at_ms, &err), err);
+	assert_false(ca_is_due(ca.bundle_pem, &leaf, names.list, START_MS));
+	assert_false(ca_is_due(ca.bundle_pem, &leaf, names.list, renew_at_ms - 1));
+	assert_true(ca_is_due(ca.bundle_pem, &leaf, names.list, renew_at_ms));
+	assert_true(ca_is_due(ca.bundle_pem, &leaf, others, START_MS));
+	assert_true(ca_is_due(stranger.bundle_pem, &leaf, names.list, START_MS));
+	assert_ok(secret_set(&leaf.key_pem, secret_reveal(&ca.leaf.key_pem), &err), err);
+	assert_true(ca_is_due(ca.bundle_pem, &leaf, names.list, START_MS));
 }
 
 static void an_operator_that_was_away_for_years_starts_anew(void **state)
@@ -287,11 +338,13 @@ static void a_secret_keeps_the_whole_state(void **state)
 	assert_true(renew(&ca, START_MS));
 	assert_true(renew(&ca, START_MS + CA_LIFE_MS / 3 * 2));
 	assert_ok(ca_encode(&ca, &data, &err), err);
-	assert_int_equal(json_object_size(data), 4);
+	assert_int_equal(json_object_size(data), 5);
 	assert_ok(ca_decode(data, &back, &err), err);
 	assert_string_equal(back.bundle_pem, ca.bundle_pem);
 	assert_string_equal(back.leaf.cert_pem, ca.leaf.cert_pem);
 	assert_string_equal(secret_reveal(&back.key), secret_reveal(&ca.key));
+	assert_string_equal(secret_reveal(&back.old_key), secret_reveal(&ca.old_key));
+	assert_string_not_equal(secret_reveal(&back.old_key), "");
 	assert_string_equal(secret_reveal(&back.leaf.key_pem), secret_reveal(&ca.leaf.key_pem));
 	assert_false(renew(&back, START_MS + CA_LIFE_MS / 3 * 2));
 }
@@ -423,6 +476,8 @@ int main(void)
 		cmocka_unit_test(nothing_changes_until_it_is_due),
 		cmocka_unit_test(pods_of_any_day_trust_what_is_served_through_years_of_renewals),
 		cmocka_unit_test(the_new_ca_signs_only_after_clients_had_time_to_take_it),
+		cmocka_unit_test(a_late_renewal_shows_the_new_ca_for_less_long),
+		cmocka_unit_test(a_certificate_is_due_for_its_age_its_names_its_key_and_its_ca),
 		cmocka_unit_test(an_operator_that_was_away_for_years_starts_anew),
 		cmocka_unit_test(a_certificate_never_outlives_its_ca),
 		cmocka_unit_test(another_name_brings_another_certificate_of_the_same_ca),

@@ -33,6 +33,11 @@ happy_path()
 	check "no report is owed" never annotation "$ns" report
 	check "the Job has the restore container and its proxy" test "$(containers_of_job "$ns" | sort | paste -s -d ' ')" = 'proxy restore'
 	check "the rows are those of the snapshot" test "$(replica_sql "$ns" analytics pgbench 'select count(*) from pgbench_accounts')" = 1000000
+	check "nobody comes in without TLS" says 'no pg_hba.conf entry' plain_sql "$ns"
+	check "people are told how to come in" test "$(secret_of "$ns" analytics-credentials sslmode) $(
+		secret_of "$ns" analytics-credentials host)" = "verify-full postgres.$ns.svc"
+	check "the certificate is the replica's own" says 'DNS:postgres, DNS:postgres.'"$ns, DNS:postgres.$ns.svc, DNS:postgres.$ns.svc.cluster.local" \
+		certificate_of "$ns"
 	check "the analytics user may not write" never replica_sql "$ns" analytics pgbench 'delete from pgbench_accounts'
 	check "the Service follows the active round" test "$(api "/api/v1/namespaces/$ns/services/postgres" |
 		field spec selector pgro.bes.au/round)" = "$(annotation "$ns" active-round)"
@@ -62,6 +67,11 @@ happy_path()
 	check "SIGTERM ends the operator in order" stop_in_order
 }
 
+# plain_sql NAMESPACE [PASSWORD]
+plain_sql() { PGHOSTADDR=$(api "/api/v1/namespaces/$1/pods?labelSelector=app.kubernetes.io/component=database" |
+	field items 0 status podIP) PGSSLMODE=disable PGPASSWORD=${2-x} psql -U analytics -d postgres -X -q -A -t -c 'select 1'; }
+secret_has() { api "/api/v1/namespaces/$1/secrets/$2" | field data "$3"; }
+certificate_of() { secret_of "$1" postgres-tls tls.crt | openssl x509 -noout -ext subjectAltName; }
 brake() { api "/api/v1/namespaces/$OPERATOR_NAMESPACE/configmaps/understory-brake" | field data "$1"; }
 one_round_left() { [ "$(api "/api/v1/namespaces/$1/persistentvolumeclaims" | grep -c '"name": *"pgdata-')" = 1 ] &&
 	[ "$(api "/apis/apps/v1/namespaces/$1/deployments" | grep -c '"name": *"postgres-[0-9a-f]\{8\}"')" -ge 1 ]; }
@@ -308,19 +318,29 @@ through_proxy()
 	check "no report landed twice" never landed_twice
 }
 
-# CREDENTIALS=direct: the keys are in the Secret of the round, and there is neither proxy nor broker.
+# CREDENTIALS=direct: the keys are in the Secret of the round, and there is neither proxy nor broker. Here without TLS too.
 direct_credentials()
 {
 	local ns
 	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
-	start_operator CREDENTIALS=direct CANOPY_PROXY_IMAGE=
+	start_operator CREDENTIALS=direct CANOPY_PROXY_IMAGE= POSTGRES_TLS=off
 	check "the replica becomes active" comes 60 state_is $ANALYTICS active
 	check "its report lands" comes 20 landed healthy 1
 	ns=$(namespace_of $ANALYTICS)
 	check "the Secret of the round holds the keys" test "$(api "/api/v1/namespaces/$ns/secrets/restore-$(annotation "$ns" active-round)" |
 		field data sessionToken | wc -c)" -gt 100
 	check "the Job has the restore container alone" test "$(containers_of_job "$ns")" = restore
-	check "no CA was made" is_gone "/api/v1/namespaces/$OPERATOR_NAMESPACE/secrets/understory-ca"
+	check "no certificate was made" is_gone "/api/v1/namespaces/$ns/secrets/postgres-tls"
+	check "people are not told of any" never secret_has "$ns" analytics-credentials sslmode
+	check "they come in with their password" test "$(plain_sql "$ns" "$(secret_of "$ns" analytics-credentials password)")" = 1
+
+	stop operator
+	{ entry $ANALYTICS analytics "$SNAPSHOT_2"; } | put_worklist
+	start_operator CREDENTIALS=direct CANOPY_PROXY_IMAGE=
+	check "with the next round TLS comes" comes 90 test_annotation "$ns" last-restored-snapshot-id "$SNAPSHOT_2"
+	check "its report lands" comes 20 landed healthy 2
+	check "people are told then" comes 10 secret_has "$ns" analytics-credentials sslmode
+	check "and come in with it" test "$(replica_sql "$ns" analytics pgbench 'select 1')" = 1
 }
 
 # The names of all its containers, a line each.
