@@ -13,7 +13,7 @@ import time
 from cases import Case
 from controllers import Controllers
 from replicas import round_key
-from stage import P, Stage, call, differences, entry, namespace
+from stage import OPERATOR_NAMESPACE, P, Stage, call, differences, entry, namespace
 
 OTHER_SERVER = "00000000-0000-0000-0000-000000000003"
 LIMIT_S, HARD_LIMIT_S = 60, 180  # the harder ones: late answers, storms
@@ -45,14 +45,14 @@ STAYING = {namespace(e) for e in (ANALYTICS, RECOVERY, GROUP_1)}
 
 # What is there in the end: kind and name, for a replica that serves its round.
 SERVING = ("namespaces {namespace}", "rolebindings understory", "serviceaccounts restore", "secrets postgres-superuser",
-           "secrets analytics-credentials", "secrets restore-{round}", "networkpolicies default-deny", "networkpolicies restore",
-           "networkpolicies postgres", "persistentvolumeclaims pgdata-{round}", "jobs restore-{round}", "pods restore-{round}-pod",
-           "deployments postgres-{round}", "pods postgres-{round}-pod", "services postgres")
+           "secrets postgres-tls", "secrets analytics-credentials", "secrets restore-{round}", "networkpolicies default-deny",
+           "networkpolicies restore", "networkpolicies postgres", "persistentvolumeclaims pgdata-{round}", "jobs restore-{round}",
+           "pods restore-{round}-pod", "deployments postgres-{round}", "pods postgres-{round}-pod", "services postgres")
 KNOWN_UUIDS = {e[key] for e in FIRST for key in ("replica_id", "server_id", "group_id")}
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 CLUSTER_IP = re.compile(r"10(?:\.\d+){3}")
-PASSWORDS = ("postgres-superuser", "analytics-credentials")
+MADE_BY_CHANCE = ("postgres-superuser", "postgres-tls", "analytics-credentials")
 
 
 def job_of(e, attempt):
@@ -71,8 +71,8 @@ def objects_at_the_end():
 
 
 def without_chance(key, text):
-    """An object's text without times, ids and passwords that differ from run to run."""
-    if key[0] == "secrets" and key[2] in PASSWORDS:
+    """An object's text without times, ids, passwords and keys that differ from run to run."""
+    if key[0] == "secrets" and key[2] in MADE_BY_CHANCE:
         secret = json.loads(text)
         text = json.dumps({**secret, "data": sorted(secret["data"])}, sort_keys=True)
     if key[0] == "services":
@@ -111,6 +111,7 @@ class Cycle:
         begin = time.monotonic()
         try:
             with Stage(self.build, FIRST, log=True) as self.stage:
+                call("POST", f"{self.stage.api}/api/v1/namespaces/{OPERATOR_NAMESPACE}/secrets", self.postgres.ca_secret())
                 self.controllers = Controllers(self.stage.api, self.postgres, {job_of(RECOVERY, 1)})
                 try:
                     self.live()

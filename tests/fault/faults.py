@@ -20,7 +20,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 from cases import Case, all_faults, class_of, late_faults, requests_of, storm
-from cycle import REPORTS, Cycle
+from cycle import LIVES, REPORTS, Cycle
 from postgres import Postgres
 
 BASELINES, PARALLEL = 3, 4
@@ -91,7 +91,7 @@ def some(build):
             print("# " + line)
         sys.stdout.flush()
 
-    with Postgres() as postgres:
+    with Postgres(LIVES) as postgres:
         run = Run(build, postgres)
         begin = time.monotonic()
         faults = all_faults(run.baselines())
@@ -156,7 +156,7 @@ def everything(build, output, text):
         if totals.cycles % 50 == 0:
             print(f"{totals.cycles} cycles, {len(totals.failed)} failed, {time.monotonic() - begin:.0f} s", flush=True)
 
-    with Postgres() as postgres:
+    with Postgres(LIVES) as postgres:
         run = Run(build, postgres)
         results = run.baselines()
         sent = collections.Counter()
@@ -188,7 +188,7 @@ def show(figures):
 
 def one(build, text):
     case = Case.read(text)
-    with Postgres() as postgres:
+    with Postgres(LIVES) as postgres:
         run = Run(build, postgres)
         run.baselines(1)
         result = run.case(case)
@@ -211,7 +211,7 @@ def main():
         return everything(build, pathlib.Path(sys.argv[3]), sys.argv[4] if len(sys.argv) > 4 else "")
     if mode == "--case":
         return one(build, sys.argv[3])
-    with Postgres() as postgres:
+    with Postgres(LIVES) as postgres:
         print("\n".join(str(fault) for fault in all_faults(Run(build, postgres).baselines())))
     return 0
 

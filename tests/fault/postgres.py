@@ -1,4 +1,8 @@
-"""One real PostgreSQL for all databases that "came up": it listens where the pods' addresses point to and lets everybody in."""
+"""One real PostgreSQL for all databases that "came up": it listens where the pods' addresses point to and lets everybody in.
+
+It cannot show each replica's own certificate. So all operators are given one CA, and it shows a certificate of that for all replicas.
+"""
+import base64
 import os
 import pathlib
 import pwd
@@ -27,6 +31,11 @@ def free_address():
 
 
 class Postgres:
+    """namespaces: those of the replicas."""
+
+    def __init__(self, namespaces):
+        self.names = ",".join(f"DNS:postgres.{namespace}.svc" for namespace in sorted(namespaces))
+
     def __enter__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="understory-fault-postgres."))
         self.server = None
@@ -46,7 +55,9 @@ class Postgres:
             os.chown(self.dir, owner.pw_uid, owner.pw_gid)
             self.user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=QUIT"]
         self.run("initdb", "-D", self.dir / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        self.make_certificates()
         options = {"listen_addresses": self.address, "port": PORT, "unix_socket_directories": self.dir, "fsync": "off", "autovacuum": "off",
+                   "ssl": "on", "ssl_cert_file": self.dir / "tls.crt", "ssl_key_file": self.dir / "tls.key",
                    "shared_buffers": "16MB", "max_connections": 100, "jit": "off"}
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         with open(self.dir / "log", "ab") as log:
@@ -55,6 +66,20 @@ class Postgres:
         wait_until("PostgreSQL", self.answers, 60)
         # What a backup of nothing would lack: the operator wants to see an application's database.
         self.run("psql", "-h", self.address, "-U", "postgres", "-X", "-q", "-c", "CREATE DATABASE clinic")
+
+    def make_certificates(self):
+        self.make_certificate("ca", "/CN=CA of the faults", "basicConstraints=critical,CA:TRUE", "-days", "900")
+        self.make_certificate("tls", "/CN=postgres", "subjectAltName=" + self.names, "-CA", self.dir / "ca.crt",
+                              "-CAkey", self.dir / "ca.key")
+
+    def make_certificate(self, name, subject, extension, *options):
+        self.run("/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", subject,
+                 "-addext", extension, *options, "-keyout", self.dir / (name + ".key"), "-out", self.dir / (name + ".crt"))
+
+    def ca_secret(self):
+        """As an operator finds it."""
+        data = {f"ca.{part}": base64.b64encode((self.dir / f"ca.{part}").read_bytes()).decode() for part in ("crt", "key")}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "understory-ca"}, "data": data}
 
     def run(self, program, *arguments):
         done = subprocess.run([*self.user, self.bin / program, *arguments], cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
