@@ -49,6 +49,11 @@ static void a_bundle_has_one_id_until_it_changes(void **state)
 	const struct trust *second = authority_trust(authority);
 	assert_string_not_equal(second->id, first->id);
 	assert_non_null(strstr(second->bundle_pem, first->bundle_pem)); // what was handed out is still there to be read
+
+	// Whoever has only that is still served.
+	AUTO(cert_pair) struct cert_pair pair = {0};
+	assert_ok(authority_issue(authority, names, START_MS + CA_LIFE_MS / 3 * 2, &pair, &err), err);
+	assert_true(cert_is_signed_by(pair.cert_pem, first->bundle_pem));
 }
 
 struct worker {

@@ -72,6 +72,12 @@ static void deployments(void **state)
 	assert_ok(deployment_view_from_json(good, &view, &err), err);
 	assert_true(view.is_available);
 	assert_int_equal(view.restored_bytes, -1);
+	assert_false(view.has_tls); // as an operator before TLS has made it
+	AUTO(json) json_t *with_tls = json_deep_copy(good);
+	AUTO(json) json_t *more = json_pack("{s:{s:{s:s}}}", "metadata", "annotations", "pgro.bes.au/tls", "on");
+	assert_int_equal(json_object_update_recursive(with_tls, more), 0);
+	assert_ok(deployment_view_from_json(with_tls, &view, &err), err);
+	assert_true(view.has_tls);
 	assert_ok(deployment_view_from_json(bad, &view, &err), err);
 	assert_false(view.is_available);
 	// The status still speaks of the template before this one.
@@ -112,9 +118,9 @@ static void pods(void **state)
 		if (pod.is_restore != rows[i].is_restore || strcmp(pod.waiting_reason, rows[i].waiting) != 0 ||
 			strcmp(pod.ended_reason, rows[i].ended) != 0 || strcmp(pod.ended_container, rows[i].container) != 0 ||
 			pod.exit_code != rows[i].exit_code || !same_message)
-			fail_msg("%s: restore %d, waits \"%s\", ended \"%s\" in \"%s\" with %d: %s",
-				rows[i].file, pod.is_restore, pod.waiting_reason, pod.ended_reason,
-				pod.ended_container, pod.exit_code, pod.message == NULL ? "no message" : pod.message);
+			fail_msg("%s: restore %d, waits \"%s\", ended \"%s\" in \"%s\" with %d: %s", rows[i].file, pod.is_restore,
+				pod.waiting_reason, pod.ended_reason, pod.ended_container, pod.exit_code,
+				pod.message == NULL ? "no message" : pod.message);
 		pod_view_fini(&pod);
 	}
 }
