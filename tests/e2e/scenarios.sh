@@ -38,6 +38,11 @@ happy_path()
 		secret_of "$ns" analytics-credentials host)" = "verify-full postgres.$ns.svc"
 	check "the certificate is the replica's own" says 'DNS:postgres, DNS:postgres.'"$ns, DNS:postgres.$ns.svc, DNS:postgres.$ns.svc.cluster.local" \
 		certificate_of "$ns"
+	since=$(annotation "$ns" tls-renew-at)
+	curl -fsS -m 20 -o /dev/null -X DELETE "$API/api/v1/namespaces/$ns/secrets/postgres-tls"
+	curl -fsS -m 20 -o /dev/null -X PATCH -H 'Content-Type: application/merge-patch+json' "$API/api/v1/namespaces/$ns" \
+		-d '{"metadata": {"annotations": {"pgro.bes.au/tls-renew-at": "2026-01-01T00:00:00Z"}}}'
+	check "a certificate whose time has come is renewed" comes 20 is_renewed "$ns" "$since"
 	check "the analytics user may not write" never replica_sql "$ns" analytics pgbench 'delete from pgbench_accounts'
 	check "the Service follows the active round" test "$(api "/api/v1/namespaces/$ns/services/postgres" |
 		field spec selector pgro.bes.au/round)" = "$(annotation "$ns" active-round)"
@@ -70,6 +75,7 @@ happy_path()
 # plain_sql NAMESPACE [PASSWORD]
 plain_sql() { PGHOSTADDR=$(api "/api/v1/namespaces/$1/pods?labelSelector=app.kubernetes.io/component=database" |
 	field items 0 status podIP) PGSSLMODE=disable PGPASSWORD=${2-x} psql -U analytics -d postgres -X -q -A -t -c 'select 1'; }
+is_renewed() { [[ $(annotation "$1" tls-renew-at) > "$2" ]] && certificate_of "$1"; }
 secret_has() { api "/api/v1/namespaces/$1/secrets/$2" | field data "$3"; }
 certificate_of() { secret_of "$1" postgres-tls tls.crt | openssl x509 -noout -ext subjectAltName; }
 brake() { api "/api/v1/namespaces/$OPERATOR_NAMESPACE/configmaps/understory-brake" | field data "$1"; }
