@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# Who may come in. The socket is in a volume of this pod alone; more lines come from the caller.
-write_hba() { # LINE...
-	printf '%s\n' 'local all all trust' "$@" >"$run/pg_hba.conf"
+# Who may come in. The socket is in a volume of this pod alone; LINE is for other hosts, "" for none of them.
+write_hba() { # LINE
+	printf 'local all all trust\n%s\n' "$1" >"$run/pg_hba.conf"
 }

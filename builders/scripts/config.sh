@@ -45,6 +45,6 @@ write_config() {
 	CONF
 	[ "$major" -lt 18 ] || printf 'max_active_replication_origins = 256\n' >>"$run/postgresql.conf"
 
-	write_hba
+	write_hba ''
 	: >"$run/pg_ident.conf"
 }
