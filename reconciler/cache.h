@@ -40,6 +40,10 @@ MUST_CHECK int cache_list(struct cache *cache, struct k8s_client *k8s, struct er
 MUST_CHECK int cache_watch(struct cache *cache, struct k8s_client *k8s, struct error *err);
 bool cache_is_synced(const struct cache *cache);
 
+// For metrics: the list of this kind is whole and its watch goes on, or it does neither. After cache_watch() has returned.
+bool cache_follows(const struct cache *cache, enum cache_kind kind);
+const char *cache_resource(enum cache_kind kind);
+
 // One object as the API server shows it now, or its end. on_change is told. cache_take() fails for lack of memory, or when the
 // object lacks what every object has.
 MUST_CHECK int cache_take(struct cache *cache, enum cache_kind kind, const json_t *object, struct error *err);

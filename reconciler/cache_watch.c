@@ -103,3 +103,17 @@ bool cache_is_synced(const struct cache *cache)
 	}
 	return true;
 }
+
+const char *cache_resource(enum cache_kind kind)
+{
+	return sources[kind].resource->plural;
+}
+
+bool cache_follows(const struct cache *cache, enum cache_kind kind)
+{
+	struct k8s_watch_status status;
+	if (cache->watches[kind] == NULL)
+		return false;
+	k8s_watch_read_status(cache->watches[kind], &status);
+	return status.is_synced && status.error[0] == '\0';
+}

@@ -1,106 +1,18 @@
-#include "reconciler/metrics.h"
-
+#include "reconciler/metrics_table.h"
 #include "reconciler/process_stats.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-#define LABELS_MAX 3
-#define BUCKETS_MAX 12
-#define PRESETS_MAX 5
 #define ALTERNATIVE_SIZE 64
 
 // A family is bounded, so that a label value nobody thought of cannot grow the page without end.
 #define SERIES_MAX 1000
-#define PAGE_MAX ((size_t)4 << 20)
-
-#define STATES "pending|restoring|starting|active|failed|terminating"
-#define INTENTS "verify|analytics|disaster-recovery"
-
-enum metric_type { COUNTER, GAUGE, HISTOGRAM };
 
 static const char *const type_text[] = {[COUNTER] = "counter", [GAUGE] = "gauge", [HISTOGRAM] = "histogram"};
 
-struct family {
-	enum metric_type type;
-	const char *name;
-	const char *help;
-	const char *labels[LABELS_MAX];
-	// Label values that exist at zero from the start: every combination of the alternatives of a row.
-	const char *presets[PRESETS_MAX][LABELS_MAX];
-	double buckets[BUCKETS_MAX]; // upper bounds, ascending; 0 ends them; +Inf is implied
-};
-
-static const struct family families[METRIC_COUNT] = {
-	[METRIC_TICK_DURATION_SECONDS] = {.type = HISTOGRAM,
-		.name = "understory_tick_duration_seconds",
-		.help = "How long a pass over the worklist and the cluster took.",
-		.buckets = {0.001, 0.005, 0.02, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60}},
-	[METRIC_WORKLIST_ENTRIES] = {.type = GAUGE,
-		.name = "understory_worklist_entries",
-		.help = "Entries of the last worklist that could be read."},
-	[METRIC_REPLICAS] = {.type = GAUGE,
-		.name = "understory_replicas",
-		.help = "Managed replicas by restore state and intent.",
-		.labels = {"state", "intent"},
-		.presets = {{STATES, INTENTS}}},
-	[METRIC_ACTIONS_TOTAL] = {.type = COUNTER,
-		.name = "understory_actions_total",
-		.help = "What passes decided to do, and why.",
-		.labels = {"action", "reason"},
-		.presets = {{"provision|refresh|teardown", "new|forced|newer_snapshot|freshness_expired|retry|gone"}}},
-	[METRIC_ROUNDS_TOTAL] = {.type = COUNTER,
-		.name = "understory_rounds_total",
-		.help = "Restore attempts that ended, by verdict.",
-		.labels = {"outcome"},
-		.presets = {{"clean|repaired|salvaged|failed|inconclusive|refused"}}},
-	[METRIC_RESTORE_DURATION_SECONDS] = {.type = HISTOGRAM,
-		.name = "understory_restore_duration_seconds",
-		.help = "From the start of a round to its verdict.",
-		.buckets = {10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 28800}},
-	[METRIC_REPORTS_TOTAL] = {.type = COUNTER,
-		.name = "understory_reports_total",
-		.help = "Tries to hand a report to the central service.",
-		.labels = {"result"},
-		.presets = {{"landed|refused|failed|given_up"}}},
-	[METRIC_REPORTS_OWED] = {.type = GAUGE, .name = "understory_reports_owed", .help = "Reports that have not landed yet."},
-	[METRIC_TEARDOWNS_HELD] = {.type = GAUGE,
-		.name = "understory_teardowns_held",
-		.help = "Teardowns that the brake holds back."},
-	[METRIC_CANOPY_REQUESTS_TOTAL] = {.type = COUNTER,
-		.name = "understory_canopy_requests_total",
-		.help = "Requests to the central service by HTTP status; code 0 stands for no answer.",
-		.labels = {"endpoint", "code"},
-		.presets = {{"/restore-worklist", "0|200"}, {"/restore-capabilities", "0|204"},
-			{"/restore-credentials", "0|200|403|409|502"}, {"/restore-verification", "0|204|403"}}},
-	[METRIC_KUBE_REQUESTS_TOTAL] = {.type = COUNTER,
-		.name = "understory_kube_requests_total",
-		.help = "Requests to the API server by HTTP status; code 0 stands for no answer.",
-		.labels = {"verb", "resource", "code"},
-		.presets = {{"list", "namespaces", "0|200"}, {"create", "namespaces", "0|201"}, {"patch", "namespaces", "0|200"},
-			{"delete", "namespaces", "0|200"}}},
-	[METRIC_LAST_TICK_TIMESTAMP_SECONDS] = {.type = GAUGE,
-		.name = "understory_last_tick_timestamp_seconds",
-		.help = "When the last pass ended, in Unix time."},
-	[METRIC_REPLICAS_UNAVAILABLE] = {.type = GAUGE,
-		.name = "understory_replicas_unavailable",
-		.help = "Active replicas whose Deployment is not available."},
-	[METRIC_LEADER] = {.type = GAUGE, .name = "understory_leader", .help = "1 while this process leads."},
-	[METRIC_BUILD_INFO] = {.type = GAUGE,
-		.name = "understory_build_info",
-		.help = "The version of the program; always 1.",
-		.labels = {"version"},
-		.presets = {{UNDERSTORY_VERSION}}},
-	[METRIC_FOREIGN_NAMESPACES] = {.type = GAUGE,
-		.name = "understory_foreign_namespaces",
-		.help = "Namespaces that bear the name of a replica and are not ours."},
-	[METRIC_WORKLIST_UNREADABLE_ENTRIES] = {.type = GAUGE,
-		.name = "understory_worklist_unreadable_entries",
-		.help = "Entries of the last worklist that were skipped because they could not be read."},
-};
-
 struct histogram {
-	uint64_t counts[BUCKETS_MAX + 1]; // by bucket, not cumulative; the last is +Inf
+	uint64_t counts[METRIC_BUCKETS_MAX + 1]; // by bucket, not cumulative; the last is +Inf
 	double sum;
 };
 
@@ -118,6 +30,8 @@ struct table {
 struct metrics {
 	pthread_mutex_t lock;
 	struct table tables[METRIC_COUNT];
+	void (*collect)(void *arg);
+	void *collect_arg;
 };
 
 // exposition formats, "Line format": backslash, double quote and line feed are escaped in label values.
@@ -139,12 +53,15 @@ static int add_label_value(struct buf *out, const char *value, struct error *err
 	return 0;
 }
 
-static int format_labels(const struct family *family, const char *const values[LABELS_MAX], struct buf *out, struct error *err)
+static int format_labels(
+	const struct metric_family *family, const char *const values[METRIC_LABELS_MAX], struct buf *out, struct error *err)
 {
-	if (family->labels[0] == NULL)
+	if (family->labels[0] == NULL && family->fixed == NULL)
 		return buf_add_str(out, "", err);
-	for (int i = 0; i < LABELS_MAX && family->labels[i] != NULL; i++) {
-		if (buf_addf(out, err, "%s%s=\"", i == 0 ? "{" : ",", family->labels[i]) < 0 ||
+	if (buf_addf(out, err, "{%s", family->fixed == NULL ? "" : family->fixed) < 0)
+		return -1;
+	for (int i = 0; i < METRIC_LABELS_MAX && family->labels[i] != NULL; i++) {
+		if (buf_addf(out, err, "%s%s=\"", i == 0 && family->fixed == NULL ? "" : ",", family->labels[i]) < 0 ||
 			add_label_value(out, values[i] == NULL ? "" : values[i], err) < 0 || buf_add_str(out, "\"", err) < 0)
 			return -1;
 	}
@@ -179,12 +96,12 @@ static struct series *append_series(struct table *table, const char *labels)
 }
 
 // The series with these label values, made at zero when it is new; NULL for want of memory or room. The caller holds the lock.
-static struct series *get_series(struct metrics *metrics, enum metric id, const char *const values[LABELS_MAX])
+static struct series *get_series(struct metrics *metrics, enum metric id, const char *const values[METRIC_LABELS_MAX])
 {
 	struct error ignored;
 	AUTO(buf) struct buf labels;
 	buf_init(&labels, 4096);
-	if (format_labels(&families[id], values, &labels, &ignored) < 0)
+	if (format_labels(&metric_families[id], values, &labels, &ignored) < 0)
 		return NULL;
 	struct series *found = find_series(&metrics->tables[id], buf_str(&labels));
 	return found != NULL ? found : append_series(&metrics->tables[id], buf_str(&labels));
@@ -206,17 +123,17 @@ static void pick_alternative(const char *list, size_t n, char out[ALTERNATIVE_SI
 }
 
 // Make every combination of a row's "a|b|c" alternatives; the last label changes fastest.
-static int preset_row(struct metrics *metrics, enum metric id, const char *const row[LABELS_MAX], struct error *err)
+static int preset_row(struct metrics *metrics, enum metric id, const char *const row[METRIC_LABELS_MAX], struct error *err)
 {
 	size_t combinations = 1;
-	for (int label = 0; label < LABELS_MAX && row[label] != NULL; label++)
+	for (int label = 0; label < METRIC_LABELS_MAX && row[label] != NULL; label++)
 		combinations *= count_alternatives(row[label]);
 
 	for (size_t combination = 0; combination < combinations; combination++) {
-		char texts[LABELS_MAX][ALTERNATIVE_SIZE];
-		const char *values[LABELS_MAX] = {NULL};
+		char texts[METRIC_LABELS_MAX][ALTERNATIVE_SIZE];
+		const char *values[METRIC_LABELS_MAX] = {NULL};
 		size_t rest = combination;
-		for (int label = LABELS_MAX - 1; label >= 0; label--) {
+		for (int label = METRIC_LABELS_MAX - 1; label >= 0; label--) {
 			if (row[label] == NULL)
 				continue;
 			size_t alternatives = count_alternatives(row[label]);
@@ -225,21 +142,21 @@ static int preset_row(struct metrics *metrics, enum metric id, const char *const
 			rest /= alternatives;
 		}
 		if (get_series(metrics, id, values) == NULL)
-			return error_no_memory(err, families[id].name);
+			return error_no_memory(err, metric_families[id].name);
 	}
 	return 0;
 }
 
 static int preset_family(struct metrics *metrics, enum metric id, struct error *err)
 {
-	const struct family *family = &families[id];
-	static const char *const no_labels[LABELS_MAX] = {NULL};
+	const struct metric_family *family = &metric_families[id];
+	static const char *const no_labels[METRIC_LABELS_MAX] = {NULL};
 
 	if (family->type == HISTOGRAM)
 		return 0;
 	if (family->labels[0] == NULL)
 		return preset_row(metrics, id, no_labels, err);
-	for (int i = 0; i < PRESETS_MAX && family->presets[i][0] != NULL; i++)
+	for (int i = 0; i < METRIC_PRESETS_MAX && family->presets[i][0] != NULL; i++)
 		if (preset_row(metrics, id, family->presets[i], err) < 0)
 			return -1;
 	return 0;
@@ -275,7 +192,7 @@ void metrics_free(struct metrics *metrics)
 
 void metrics_add(struct metrics *metrics, enum metric id, const char *l1, const char *l2, const char *l3, double value)
 {
-	if (families[id].type == HISTOGRAM || (families[id].type == COUNTER && !(value >= 0)))
+	if (metric_families[id].type == HISTOGRAM || (metric_families[id].type == COUNTER && !(value >= 0)))
 		return;
 	(void)pthread_mutex_lock(&metrics->lock);
 	struct series *series = get_series(metrics, id, (const char *const[]){l1, l2, l3});
@@ -284,9 +201,26 @@ void metrics_add(struct metrics *metrics, enum metric id, const char *l1, const 
 	(void)pthread_mutex_unlock(&metrics->lock);
 }
 
+void metrics_raise(struct metrics *metrics, enum metric id, const char *l1, const char *l2, const char *l3, double value)
+{
+	if (metric_families[id].type == HISTOGRAM)
+		return;
+	(void)pthread_mutex_lock(&metrics->lock);
+	struct series *series = get_series(metrics, id, (const char *const[]){l1, l2, l3});
+	if (series != NULL && value > series->value)
+		series->value = value;
+	(void)pthread_mutex_unlock(&metrics->lock);
+}
+
+void metrics_on_render(struct metrics *metrics, void (*collect)(void *arg), void *arg)
+{
+	metrics->collect = collect;
+	metrics->collect_arg = arg;
+}
+
 void metrics_set(struct metrics *metrics, enum metric id, const char *l1, const char *l2, const char *l3, double value)
 {
-	if (families[id].type != GAUGE)
+	if (metric_families[id].type != GAUGE)
 		return;
 	(void)pthread_mutex_lock(&metrics->lock);
 	struct series *series = get_series(metrics, id, (const char *const[]){l1, l2, l3});
@@ -295,21 +229,21 @@ void metrics_set(struct metrics *metrics, enum metric id, const char *l1, const 
 	(void)pthread_mutex_unlock(&metrics->lock);
 }
 
-static int bucket_count(const struct family *family)
+static int bucket_count(const struct metric_family *family)
 {
 	int n = 0;
-	while (n < BUCKETS_MAX && family->buckets[n] > 0)
+	while (n < METRIC_BUCKETS_MAX && family->buckets[n] > 0)
 		n++;
 	return n;
 }
 
 void metrics_observe(struct metrics *metrics, enum metric id, double value)
 {
-	if (families[id].type != HISTOGRAM)
+	if (metric_families[id].type != HISTOGRAM)
 		return;
 	int bucket = 0;
-	int buckets = bucket_count(&families[id]);
-	while (bucket < buckets && !(value <= families[id].buckets[bucket]))
+	int buckets = bucket_count(&metric_families[id]);
+	while (bucket < buckets && !(value <= metric_families[id].buckets[bucket]))
 		bucket++;
 
 	(void)pthread_mutex_lock(&metrics->lock);
@@ -321,7 +255,7 @@ void metrics_observe(struct metrics *metrics, enum metric id, double value)
 
 void metrics_zero(struct metrics *metrics, enum metric id)
 {
-	if (families[id].type != GAUGE)
+	if (metric_families[id].type != GAUGE)
 		return;
 	(void)pthread_mutex_lock(&metrics->lock);
 	struct table *table = &metrics->tables[id];
@@ -354,8 +288,12 @@ static int render_head(struct buf *out, const char *name, enum metric_type type,
 	return buf_addf(out, err, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type_text[type]);
 }
 
-static int render_histogram(struct buf *out, const struct family *family, const struct histogram *histogram, struct error *err)
+static int render_histogram(
+	struct buf *out, const struct metric_family *family, const struct histogram *histogram, struct error *err)
 {
+	const char *fixed = family->fixed == NULL ? "" : family->fixed;
+	const char *comma = family->fixed == NULL ? "" : ",";
+	const char *open = family->fixed == NULL ? "" : "{", *close = family->fixed == NULL ? "" : "}";
 	uint64_t cumulative = 0;
 	int buckets = bucket_count(family);
 	for (int i = 0; i <= buckets; i++) {
@@ -363,15 +301,17 @@ static int render_histogram(struct buf *out, const struct family *family, const 
 		if (i < buckets)
 			format_value(family->buckets[i], bound);
 		cumulative += histogram->counts[i];
-		if (buf_addf(out, err, "%s_bucket{le=\"%s\"} %ju\n", family->name, bound, (uintmax_t)cumulative) < 0)
+		if (buf_addf(out, err, "%s_bucket{%s%sle=\"%s\"} %ju\n", family->name, fixed, comma, bound,
+			    (uintmax_t)cumulative) < 0)
 			return -1;
 	}
 	char sum[32];
 	format_value(histogram->sum, sum);
-	return buf_addf(out, err, "%s_sum %s\n%s_count %ju\n", family->name, sum, family->name, (uintmax_t)cumulative);
+	return buf_addf(out, err, "%s_sum%s%s%s %s\n%s_count%s%s%s %ju\n", family->name, open, fixed, close, sum, family->name,
+		open, fixed, close, (uintmax_t)cumulative);
 }
 
-static int render_family(struct buf *out, const struct family *family, const struct table *table, struct error *err)
+static int render_family(struct buf *out, const struct metric_family *family, const struct table *table, struct error *err)
 {
 	if (render_head(out, family->name, family->type, family->help, err) < 0)
 		return -1;
@@ -416,13 +356,15 @@ static int render_process(struct buf *out, struct error *err)
 static int render_all(struct metrics *metrics, struct buf *out, struct error *err)
 {
 	for (int id = 0; id < METRIC_COUNT; id++)
-		if (render_family(out, &families[id], &metrics->tables[id], err) < 0)
+		if (render_family(out, &metric_families[id], &metrics->tables[id], err) < 0)
 			return -1;
 	return 0;
 }
 
 int metrics_render(struct metrics *metrics, struct buf *out, struct error *err)
 {
+	if (metrics->collect != NULL)
+		metrics->collect(metrics->collect_arg);
 	(void)pthread_mutex_lock(&metrics->lock);
 	int rc = render_all(metrics, out, err);
 	(void)pthread_mutex_unlock(&metrics->lock);

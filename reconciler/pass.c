@@ -248,6 +248,7 @@ void pass_forget(struct manager *op)
 	}
 	unwant(records, count);
 	cache_end(op->cache);
+	pass_uncount(op);
 }
 
 int pass_decide(struct manager *op, bool is_current, int64_t now_ms, int64_t now_mono_ms, struct pass *out, struct error *err)
@@ -333,40 +334,5 @@ int pass_enqueue(struct manager *op, int64_t now_ms, struct error *err)
 		rc = consider_record(op, records[i], now_ms, err);
 	cache_end(op->cache);
 	reconcile_offer_slots(op);
-	return rc;
-}
-
-// --- metrics
-
-static int count_record(struct manager *op, const struct record *record, double *owed, double *unavailable, struct error *err)
-{
-	struct replica r;
-	struct scene scene;
-	if (!record_open_replica(record, &r))
-		return 0;
-	if (record_open_scene(op->cache, record, &scene, err) < 0)
-		return -1;
-	const struct deployment_view *serving = scene_deployment(&scene, r.active_round);
-	metrics_add(op->metrics, METRIC_REPLICAS, replica_state_text[r.state], r.intent == NULL ? "" : r.intent, NULL, 1);
-	*owed += r.report != NULL;
-	*unavailable += r.active_round[0] != '\0' && !replica_is_proven_once(&r) && !r.is_deleting &&
-			(serving == NULL || !serving->is_available);
-	return 0;
-}
-
-int pass_count(struct manager *op, struct error *err)
-{
-	struct record **records = NULL;
-	size_t count = 0;
-	double owed = 0, unavailable = 0;
-	int rc = 0;
-	if (cache_begin(op->cache, &records, &count, err) < 0)
-		return -1;
-	metrics_zero(op->metrics, METRIC_REPLICAS);
-	for (size_t i = 0; i < count && rc == 0; i++)
-		rc = count_record(op, records[i], &owed, &unavailable, err);
-	cache_end(op->cache);
-	metrics_set(op->metrics, METRIC_REPORTS_OWED, NULL, NULL, NULL, owed);
-	metrics_set(op->metrics, METRIC_REPLICAS_UNAVAILABLE, NULL, NULL, NULL, unavailable);
 	return rc;
 }

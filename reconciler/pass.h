@@ -45,4 +45,7 @@ MUST_CHECK int pass_enqueue(struct manager *op, int64_t now_ms, struct error *er
 // Metrics of the replicas as the cache shows them.
 MUST_CHECK int pass_count(struct manager *op, struct error *err);
 
+// What only the operator that leads knows goes back to zero, so that sums over all operators are true.
+void pass_uncount(struct manager *op);
+
 #endif

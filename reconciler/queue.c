@@ -16,6 +16,7 @@ struct key {
 	int64_t due_mono_ms; // NOT_DUE: only in hand
 	size_t place;        // in the heap; meaningless when NOT_DUE
 	bool is_in_hand;
+	int64_t added_mono_ms, taken_mono_ms;
 	char namespace[ENTRY_NAMESPACE_SIZE];
 };
 
@@ -24,6 +25,7 @@ struct queue {
 	pthread_cond_t changed;
 	bool is_closed;
 	size_t in_hand;
+	uint64_t adds;
 	struct key *buckets[BUCKETS];
 	// A binary heap by due time, of the keys that are due some time and in nobody's hands.
 	struct key **heap;
@@ -162,7 +164,10 @@ static void add(struct queue *q, const char *namespace, int64_t due_mono_ms)
 	if (due_mono_ms >= key->due_mono_ms)
 		return;
 	bool was_due = key->due_mono_ms != NOT_DUE;
+	q->adds += !was_due;
 	key->due_mono_ms = due_mono_ms;
+	if (!was_due)
+		key->added_mono_ms = clock_mono_ms();
 	if (key->is_in_hand)
 		return; // queue_done() puts it back
 	if (was_due) {
@@ -193,7 +198,7 @@ static void wait_for_change(struct queue *q)
 	(void)pthread_cond_timedwait(&q->changed, &q->lock, &until);
 }
 
-bool queue_take(struct queue *queue, char out[ENTRY_NAMESPACE_SIZE])
+bool queue_take(struct queue *queue, char out[ENTRY_NAMESPACE_SIZE], int64_t *waited_ms)
 {
 	(void)pthread_mutex_lock(&queue->lock);
 	while (!queue->is_closed && (queue->count == 0 || queue->heap[0]->due_mono_ms > clock_mono_ms()))
@@ -202,6 +207,10 @@ bool queue_take(struct queue *queue, char out[ENTRY_NAMESPACE_SIZE])
 	if (is_open) {
 		struct key *key = pop(queue);
 		key->is_in_hand = true;
+		key->taken_mono_ms = clock_mono_ms();
+		if (waited_ms != NULL)
+			*waited_ms = key->taken_mono_ms -
+				     (key->due_mono_ms > key->added_mono_ms ? key->due_mono_ms : key->added_mono_ms);
 		queue->in_hand++;
 		key->due_mono_ms = NOT_DUE;
 		memcpy(out, key->namespace, ENTRY_NAMESPACE_SIZE);
@@ -251,6 +260,24 @@ bool queue_is_idle(struct queue *queue)
 	bool is_idle = queue->in_hand == 0;
 	(void)pthread_mutex_unlock(&queue->lock);
 	return is_idle;
+}
+
+void queue_read_stats(struct queue *queue, struct queue_stats *out)
+{
+	const int64_t now_mono_ms = clock_mono_ms();
+	(void)pthread_mutex_lock(&queue->lock);
+	*out = (struct queue_stats){.adds = queue->adds, .in_hand = queue->in_hand};
+	for (size_t i = 0; i < queue->count; i++)
+		out->depth += queue->heap[i]->due_mono_ms <= now_mono_ms;
+	for (size_t i = 0; i < BUCKETS && queue->in_hand > 0; i++) {
+		for (const struct key *key = queue->buckets[i]; key != NULL; key = key->next) {
+			const int64_t ms = key->is_in_hand ? now_mono_ms - key->taken_mono_ms : 0;
+			out->in_hand_ms += ms;
+			if (ms > out->longest_ms)
+				out->longest_ms = ms;
+		}
+	}
+	(void)pthread_mutex_unlock(&queue->lock);
 }
 
 void queue_close(struct queue *queue)

@@ -262,12 +262,21 @@ static bool is_overtaken(struct work *w, const struct error *err)
 	       read_again(w, false, &ignored) == 0;
 }
 
+static void count_result(struct work *w, const char *result)
+{
+	metrics_add(w->op->metrics, METRIC_RECONCILE_TOTAL, result, NULL, NULL, 1);
+}
+
 static void note_failure(struct work *w, const struct error *err)
 {
 	if (is_overtaken(w, err)) {
+		count_result(w, "requeue");
 		queue_add(w->op->queue, w->namespace, 0);
 		return;
 	}
+	count_result(w, "error");
+	metrics_add(w->op->metrics, METRIC_RECONCILE_ERRORS_TOTAL, NULL, NULL, NULL, 1);
+	metrics_add(w->op->metrics, METRIC_WORKQUEUE_RETRIES_TOTAL, NULL, NULL, NULL, 1);
 	w->waits_for_slot = false;
 	memo_failed(w->memo, err, clock_mono_ms());
 	queue_add(w->op->queue, w->namespace, w->memo->next_try_mono_ms);
@@ -280,6 +289,7 @@ static void try(struct work *w)
 	struct error err = {0};
 	if (look(w, &err) == 0 && bring_forward(w, &err) == 0) {
 		memo_succeeded(w->memo);
+		count_result(w, w->has_changed ? "requeue_after" : "success");
 		if (w->has_changed)
 			queue_add(w->op->queue, w->namespace, clock_mono_ms() + LOOK_AGAIN_MS);
 	} else {

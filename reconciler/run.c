@@ -171,6 +171,7 @@ static void register_intents(struct loop *loop)
 			log_info("intents registered", LOG_STR("canopy", loop->op->settings->canopy_base_url));
 			return;
 		}
+		tick_note_end(loop->op);
 		int64_t pause_ms = random_jitter(wait_ms, INTERVAL_JITTER_PERCENT);
 		log_warn("intents not registered", LOG_INT("next_try_ms", pause_ms), LOG_ERR(&err));
 		pause_for(loop, err.retry_after_ms > pause_ms ? err.retry_after_ms : pause_ms);
@@ -278,8 +279,10 @@ static int run_operator(struct loop *loop, struct wiring *wiring, struct error *
 	atomic_store(&loop->op->beat_mono_ms, clock_mono_ms());
 	metrics_set(loop->op->metrics, METRIC_BUILD_INFO, UNDERSTORY_VERSION, NULL, NULL, 1);
 	wiring_on_wake(wiring, wake, loop);
-	if (web_start(loop->op->settings->metrics_addr, loop->op->metrics, &probes, &web, err) < 0 ||
-		wiring_watch(wiring, err) < 0 || workers_start(loop->op, &workers, err) < 0)
+	// The watches first: the page of metrics looks at them.
+	if (wiring_watch(wiring, err) < 0 ||
+		web_start(loop->op->settings->metrics_addr, loop->op->metrics, &probes, &web, err) < 0 ||
+		workers_start(loop->op, &workers, err) < 0)
 		return -1;
 	log_info("understory started", LOG_STR("version", UNDERSTORY_VERSION), LOG_INT("metrics_port", web_port(web)),
 		LOG_INT("interval_ms", loop->op->settings->reconcile_interval_ms));

@@ -75,6 +75,7 @@ int step_activate(struct manager *op, struct round_view *v, struct error *err)
 	AUTO_FREE char *report = NULL;
 	char name[OBJECT_NAME_SIZE];
 	const struct check_result *result = v->check_result;
+	const struct deployment_view *deployment = scene_deployment(&v->scene, v->replica->round);
 
 	if (make_report(v, result->grade, result->stage, NULL, result->server_version, &report, err) < 0)
 		return -1;
@@ -93,6 +94,10 @@ int step_activate(struct manager *op, struct round_view *v, struct error *err)
 	if (patch_send(&p, op->k8s, v->replica, err) < 0)
 		return -1;
 	count_round(op, v, result->grade);
+	metrics_raise(
+		op->metrics, METRIC_LAST_VERIFIED_TIMESTAMP_SECONDS, v->entry->intent, NULL, NULL, (double)v->now_ms / 1000.0);
+	if (deployment != NULL && deployment->restored_bytes > 0)
+		metrics_add(op->metrics, METRIC_RESTORED_BYTES_TOTAL, NULL, NULL, NULL, (double)deployment->restored_bytes);
 	checks_forget(op->checks, v->replica->namespace, v->replica->round);
 	name_deployment(v->replica->round, name);
 	log_info("active", LOG_STR("namespace", v->replica->namespace), LOG_STR("round", v->replica->round),

@@ -42,6 +42,17 @@ static void count_worklist(struct manager *op)
 	metrics_set(op->metrics, METRIC_WORKLIST_UNREADABLE_ENTRIES, NULL, NULL, NULL, (double)op->worklist->unreadable);
 }
 
+static void set_time(struct manager *op, enum metric id)
+{
+	const int64_t now_ms = clock_wall_ms();
+	metrics_set(op->metrics, id, NULL, NULL, NULL, (double)now_ms / 1000.0);
+}
+
+void tick_note_end(struct manager *op)
+{
+	set_time(op, METRIC_LAST_TICK_TIMESTAMP_SECONDS);
+}
+
 void tick_count(struct manager *op)
 {
 	struct error err = {0};
@@ -49,22 +60,23 @@ void tick_count(struct manager *op)
 		log_warn("replicas not counted", LOG_ERR(&err));
 }
 
-int tick(struct manager *op, struct error *err)
+static int run_pass(struct manager *op, int64_t begin_mono_ms, struct error *err)
 {
 	struct pass pass;
 	struct error fetch_err = {0};
-	const int64_t begin_ms = clock_mono_ms();
 
 	const bool is_current = pass_fetch(op, &fetch_err) == 0;
+	if (is_current)
+		set_time(op, METRIC_WORKLIST_LAST_SUCCESS_TIMESTAMP_SECONDS);
 	if (!is_current && op->worklist == NULL) {
 		*err = fetch_err;
 		return -1;
 	}
 	if (!is_current)
 		log_warn("worklist not fetched: nothing is provisioned, refreshed or torn down until it is", LOG_ERR(&fetch_err));
-	if (pass_decide(op, is_current, clock_wall_ms(), begin_ms, &pass, err) < 0)
+	if (pass_decide(op, is_current, clock_wall_ms(), begin_mono_ms, &pass, err) < 0)
 		return -1;
-	pass_save_brake(op, clock_wall_ms(), begin_ms);
+	pass_save_brake(op, clock_wall_ms(), begin_mono_ms);
 	if (pass_enqueue(op, clock_wall_ms(), err) < 0)
 		return -1;
 	if (is_current) {
@@ -75,14 +87,18 @@ int tick(struct manager *op, struct error *err)
 	count_worklist(op);
 	atomic_store(&op->has_changed, true);
 	tick_count(op);
-
-	const int64_t took_ms = clock_mono_ms() - begin_ms;
+	const int64_t took_ms = clock_mono_ms() - begin_mono_ms;
 	metrics_observe(op->metrics, METRIC_TICK_DURATION_SECONDS, (double)took_ms / 1000.0);
 	if (!is_current) {
 		*err = fetch_err;
 		return -1;
 	}
-	const int64_t now_ms = clock_wall_ms();
-	metrics_set(op->metrics, METRIC_LAST_TICK_TIMESTAMP_SECONDS, NULL, NULL, NULL, (double)now_ms / 1000.0);
 	return 0;
+}
+
+int tick(struct manager *op, struct error *err)
+{
+	int rc = run_pass(op, clock_mono_ms(), err);
+	tick_note_end(op);
+	return rc;
 }

@@ -13,6 +13,7 @@
 
 #define LEASE_NAME "understory" // in OPERATOR_NAMESPACE
 #define COALESCE_MS 100         // a report has to leave within a second of its event
+#define KUBE_HOST_SIZE 264      // a DNS name of 253, a colon, a port
 #define PEM_MAX ((size_t)1 << 20)
 
 struct wiring {
@@ -24,6 +25,7 @@ struct wiring {
 	struct ca_state ca;
 	struct broker *broker; // NULL with CREDENTIALS=direct
 	bool is_version_known;
+	char kube_host[KUBE_HOST_SIZE];     // of the API server, with its port; for metrics
 	char identity[LEASE_IDENTITY_SIZE]; // by which the Lease knows this operator
 	char *s3_ca_pem;
 	void (*on_wake)(void *arg);
@@ -35,11 +37,39 @@ static const char *read_env(const char *name)
 	return getenv(name); // NOLINT(concurrency-mt-unsafe): nobody changes the environment
 }
 
+// verb is one of struct k8s_call's.
+static const char *method_of(const char *verb)
+{
+	static const char *const others[][2] = {
+		{"create", "POST"}, {"update", "PUT"}, {"patch", "PATCH"}, {"apply", "PATCH"}, {"delete", "DELETE"}};
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (strcmp(verb, others[i][0]) == 0)
+			return others[i][1];
+	}
+	return "GET";
+}
+
+// Twice, under our name and under client-go's, who writes a request without an answer as "<error>".
 static void count_kube_request(void *arg, const char *verb, const char *resource, int status)
 {
+	struct wiring *w = arg;
 	char code[16];
 	(void)snprintf(code, sizeof(code), "%d", status);
-	metrics_add(arg, METRIC_KUBE_REQUESTS_TOTAL, verb, resource, code, 1);
+	metrics_add(w->op.metrics, METRIC_KUBE_REQUESTS_TOTAL, verb, resource, code, 1);
+	metrics_add(w->op.metrics, METRIC_REST_CLIENT_REQUESTS_TOTAL, status == 0 ? "<error>" : code, method_of(verb),
+		w->kube_host, 1);
+}
+
+// The host is known only now: the series begin at zero all the same.
+static void preset_kube_requests(struct wiring *w)
+{
+	static const char *const expected[][2] = {
+		{"200", "GET"}, {"201", "POST"}, {"200", "PUT"}, {"200", "PATCH"}, {"200", "DELETE"}, {"<error>", "GET"}};
+	const char *host = strstr(w->config->server, "://");
+	host = host == NULL ? w->config->server : host + strlen("://");
+	(void)snprintf(w->kube_host, sizeof(w->kube_host), "%.*s", (int)strcspn(host, "/"), host);
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+		metrics_add(w->op.metrics, METRIC_REST_CLIENT_REQUESTS_TOTAL, expected[i][0], expected[i][1], w->kube_host, 0);
 }
 
 static void count_canopy_request(void *arg, const char *endpoint, int status)
@@ -131,8 +161,9 @@ static int connect_cluster(struct wiring *w, struct error *err)
 	if (k8s_config_load(read_env, &w->config, err) < 0 || k8s_client_new(w->config, &w->op.cancelling, &w->op.k8s, err) < 0 ||
 		k8s_client_new(w->config, NULL, &w->free_k8s, err) < 0)
 		return error_wrap(err, "kubernetes");
-	k8s_observe(w->op.k8s, count_kube_request, w->op.metrics);
-	k8s_observe(w->free_k8s, count_kube_request, w->op.metrics);
+	preset_kube_requests(w);
+	k8s_observe(w->op.k8s, count_kube_request, w);
+	k8s_observe(w->free_k8s, count_kube_request, w);
 	k8s_guard_writes(w->op.k8s, may_write, &w->op);
 	return 0;
 }
@@ -153,13 +184,19 @@ static void cluster_changed(void *arg, const char *namespace)
 		queue_add(w->op.queue, namespace, clock_mono_ms() + COALESCE_MS);
 }
 
+static void show_leading(struct metrics *metrics, bool is_leading)
+{
+	metrics_set(metrics, METRIC_LEADER, NULL, NULL, NULL, is_leading);
+	metrics_set(metrics, METRIC_LEADER_ELECTION_MASTER_STATUS, NULL, NULL, NULL, is_leading);
+}
+
 // Called from the lease's thread. What is in flight when the Lease is lost must not outlive the time in which nobody else may
 // act.
 static void lead_changed(void *arg, bool is_held)
 {
 	struct wiring *w = arg;
 	struct manager *op = &w->op;
-	metrics_set(op->metrics, METRIC_LEADER, NULL, NULL, NULL, is_held ? 1 : 0);
+	show_leading(op->metrics, is_held);
 	// What was decided before another may have led is no base for what is done after.
 	if (!is_held)
 		atomic_store(&op->is_current, false);
@@ -176,7 +213,7 @@ static void lead_changed(void *arg, bool is_held)
 static int open_lease(struct wiring *w, struct error *err)
 {
 	if (!w->op.settings->leader_election) {
-		metrics_set(w->op.metrics, METRIC_LEADER, NULL, NULL, NULL, 1);
+		show_leading(w->op.metrics, true);
 		return 0;
 	}
 	if (lease_make_identity(w->identity, err) < 0)
@@ -235,9 +272,36 @@ static int learn_version(struct wiring *w, struct error *err)
 	return 0;
 }
 
+// What the page of metrics looks up.
+static void collect(void *arg)
+{
+	struct wiring *w = arg;
+	struct metrics *metrics = w->op.metrics;
+	struct queue_stats queue;
+	struct lease_status lease;
+
+	queue_read_stats(w->op.queue, &queue);
+	metrics_raise(metrics, METRIC_WORKQUEUE_ADDS_TOTAL, NULL, NULL, NULL, (double)queue.adds);
+	metrics_set(metrics, METRIC_WORKQUEUE_DEPTH, NULL, NULL, NULL, (double)queue.depth);
+	metrics_set(metrics, METRIC_ACTIVE_WORKERS, NULL, NULL, NULL, (double)queue.in_hand);
+	metrics_set(metrics, METRIC_WORKQUEUE_UNFINISHED_WORK_SECONDS, NULL, NULL, NULL, (double)queue.in_hand_ms / 1000.0);
+	metrics_set(
+		metrics, METRIC_WORKQUEUE_LONGEST_RUNNING_PROCESSOR_SECONDS, NULL, NULL, NULL, (double)queue.longest_ms / 1000.0);
+	for (int kind = 0; kind < CACHE_KINDS; kind++)
+		metrics_set(metrics, METRIC_WATCH_FOLLOWING, cache_resource((enum cache_kind)kind), NULL, NULL,
+			cache_follows(w->op.cache, (enum cache_kind)kind));
+	if (w->op.lease == NULL)
+		return;
+	lease_read_status(w->op.lease, &lease);
+	metrics_raise(metrics, METRIC_LEADER_ELECTION_SLOWPATH_TOTAL, NULL, NULL, NULL, (double)lease.slow_paths);
+}
+
 int wiring_watch(struct wiring *wiring, struct error *err)
 {
-	return cache_watch(wiring->op.cache, wiring->free_k8s, err);
+	if (cache_watch(wiring->op.cache, wiring->free_k8s, err) < 0)
+		return -1;
+	metrics_on_render(wiring->op.metrics, collect, wiring);
+	return 0;
 }
 
 void wiring_announce(struct wiring *wiring)

@@ -1,5 +1,6 @@
 #include "reconciler/workers.h"
 
+#include "base/clock.h"
 #include "reconciler/reconcile.h"
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,9 +15,15 @@ static void *work(void *arg)
 {
 	struct manager *op = arg;
 	char namespace[ENTRY_NAMESPACE_SIZE];
-	while (queue_take(op->queue, namespace)) {
+	int64_t waited_ms;
+	while (queue_take(op->queue, namespace, &waited_ms)) {
+		const int64_t begin_mono_ms = clock_mono_ms();
+		metrics_observe(op->metrics, METRIC_WORKQUEUE_QUEUE_DURATION_SECONDS, (double)waited_ms / 1000.0);
 		reconcile(op, namespace);
 		queue_done(op->queue, namespace);
+		const int64_t took_ms = clock_mono_ms() - begin_mono_ms;
+		metrics_observe(op->metrics, METRIC_WORKQUEUE_WORK_DURATION_SECONDS, (double)took_ms / 1000.0);
+		metrics_observe(op->metrics, METRIC_RECONCILE_TIME_SECONDS, (double)took_ms / 1000.0);
 	}
 	return NULL;
 }
@@ -27,6 +34,7 @@ int workers_start(struct manager *op, struct workers **out, struct error *err)
 	if (w == NULL)
 		return error_no_memory(err, "workers");
 	w->op = op;
+	metrics_set(op->metrics, METRIC_MAX_CONCURRENT_RECONCILES, NULL, NULL, NULL, WORKERS_COUNT);
 	for (; w->started < WORKERS_COUNT; w->started++) {
 		int rc = pthread_create(&w->threads[w->started], NULL, work, op);
 		if (rc != 0)

@@ -60,8 +60,9 @@ static void everything_exists_at_zero_from_the_start(void **state)
 		"understory_replicas{state=\"pending\",intent=\"verify\"} 0\n"
 		"understory_replicas{state=\"pending\",intent=\"analytics\"} 0\n"
 		"understory_replicas{state=\"pending\",intent=\"disaster-recovery\"} 0\n"
+		"understory_replicas{state=\"pending\",intent=\"other\"} 0\n"
 		"understory_replicas{state=\"restoring\",intent=\"verify\"} 0\n",
-		"understory_replicas{state=\"terminating\",intent=\"disaster-recovery\"} 0\n# HELP ",
+		"understory_replicas{state=\"terminating\",intent=\"other\"} 0\n# HELP ",
 		"# TYPE understory_actions_total counter\nunderstory_actions_total{action=\"provision\",reason=\"new\"} 0\n",
 		"understory_actions_total{action=\"teardown\",reason=\"gone\"} 0\n# HELP ",
 		"understory_rounds_total{outcome=\"clean\"} 0\n"
@@ -88,6 +89,13 @@ static void everything_exists_at_zero_from_the_start(void **state)
 		"understory_tick_duration_seconds_bucket{le=\"+Inf\"} 0\n"
 		"understory_tick_duration_seconds_sum 0\n"
 		"understory_tick_duration_seconds_count 0\n",
+		"# TYPE workqueue_depth gauge\nworkqueue_depth{name=\"replica\",controller=\"replica\"} 0\n# HELP ",
+		"controller_runtime_reconcile_total{controller=\"replica\",result=\"success\"} 0\n"
+		"controller_runtime_reconcile_total{controller=\"replica\",result=\"error\"} 0\n",
+		"controller_runtime_reconcile_time_seconds_bucket{controller=\"replica\",le=\"0.005\"} 0\n",
+		"controller_runtime_reconcile_time_seconds_bucket{controller=\"replica\",le=\"+Inf\"} 0\n"
+		"controller_runtime_reconcile_time_seconds_sum{controller=\"replica\"} 0\n"
+		"controller_runtime_reconcile_time_seconds_count{controller=\"replica\"} 0\n",
 		"# TYPE understory_restore_duration_seconds histogram\nunderstory_restore_duration_seconds_bucket{le=\"10\"} 0\n",
 	};
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
@@ -136,6 +144,29 @@ static void a_counter_never_goes_down(void **state)
 	metrics_set(page->metrics, METRIC_ROUNDS_TOTAL, "failed", NULL, NULL, 1);
 	metrics_zero(page->metrics, METRIC_ROUNDS_TOTAL);
 	assert_lines(page, "understory_rounds_total{outcome=\"failed\"} 5\n");
+}
+
+static void a_value_is_raised_and_never_lowered(void **state)
+{
+	struct page *page = *state;
+	metrics_raise(page->metrics, METRIC_WORKQUEUE_ADDS_TOTAL, NULL, NULL, NULL, 5);
+	metrics_raise(page->metrics, METRIC_WORKQUEUE_ADDS_TOTAL, NULL, NULL, NULL, 4);
+	metrics_raise(page->metrics, METRIC_LAST_VERIFIED_TIMESTAMP_SECONDS, "verify", NULL, NULL, 1795163021.5);
+	metrics_raise(page->metrics, METRIC_LAST_VERIFIED_TIMESTAMP_SECONDS, "verify", NULL, NULL, 0);
+	assert_lines(page, "workqueue_adds_total{name=\"replica\",controller=\"replica\"} 5\n");
+	assert_lines(page, "understory_last_verified_timestamp_seconds{intent=\"verify\"} 1795163021.5\n");
+}
+
+static void look_up(void *arg)
+{
+	metrics_set(arg, METRIC_WORKQUEUE_DEPTH, NULL, NULL, NULL, 3);
+}
+
+static void what_is_looked_up_is_fresh_on_the_page(void **state)
+{
+	struct page *page = *state;
+	metrics_on_render(page->metrics, look_up, page->metrics);
+	assert_lines(page, "workqueue_depth{name=\"replica\",controller=\"replica\"} 3\n");
 }
 
 static void buckets_are_cumulative_and_closed_above(void **state)
@@ -303,6 +334,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_process_is_described, setup, teardown),
 		cmocka_unit_test_setup_teardown(counters_add_and_gauges_are_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_counter_never_goes_down, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_value_is_raised_and_never_lowered, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_looked_up_is_fresh_on_the_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(buckets_are_cumulative_and_closed_above, setup, teardown),
 		cmocka_unit_test_setup_teardown(label_values_are_escaped, setup, teardown),
 		cmocka_unit_test_setup_teardown(series_of_a_family_are_bounded, setup, teardown),

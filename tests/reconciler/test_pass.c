@@ -12,6 +12,7 @@
 	"\"pgro.bes.au/restore-state\":\"active\",\"pgro.bes.au/last-restored-snapshot-id\":\"s1\",\"pgro.bes.au/" \
 	"desired-snapshot-id\":\"s1\""
 #define PENDING "\"pgro.bes.au/restore-state\":\"pending\",\"pgro.bes.au/desired-snapshot-id\":\"s1\""
+#define FAILED "\"pgro.bes.au/restore-state\":\"failed\",\"pgro.bes.au/desired-snapshot-id\":\"s1\""
 #define RESTORING                                                                                               \
 	"\"pgro.bes.au/restore-state\":\"restoring\",\"pgro.bes.au/desired-snapshot-id\":\"s1\",\"pgro.bes.au/" \
 	"round\":\"aaaaaaaa\""
@@ -69,7 +70,7 @@ static void put_replica(struct world *w, int i, const char *annotations, const c
 			"\"labels\":{\"pgro.bes.au/managed-by\":\"pgro-canopy\",\"pgro.bes.au/declaration-id\":"
 			"\"00000000-0000-4000-8000-%012d\",\"pgro.bes.au/group\":\"" SCENE_GROUP_ID
 			"\",\"pgro.bes.au/server\":\"" SCENE_SERVER_ID "\",\"pgro.bes.au/intent\":\"analytics\",\"pgro.bes.au/"
-								       "type\":\"tamanu-postgres\"},\"annotations\":{%s}}}",
+			"type\":\"tamanu-postgres\"},\"annotations\":{%s}}}",
 			namespace, i, 100 + i, created, i, annotations),
 		err);
 	assert_ok(json_parse(buf_str(&text), text.len, &object, &err), err);
@@ -136,7 +137,7 @@ static void is_due(struct world *w, const char *expected)
 	bool due[16] = {false};
 	queue_add(w->op.queue, "end", clock_mono_ms());
 	for (char key[ENTRY_NAMESPACE_SIZE] = ""; strcmp(key, "end") != 0;) {
-		assert_true(queue_take(w->op.queue, key));
+		assert_true(queue_take(w->op.queue, key, NULL));
 		queue_done(w->op.queue, key);
 		for (int i = 0; i < 16; i++) {
 			char namespace[ENTRY_NAMESPACE_SIZE];
@@ -296,6 +297,49 @@ static void a_namesake_of_another_identity_is_left_alone(void **state)
 	close_world(&w);
 }
 
+static void shows(struct world *w, const char *lines)
+{
+	struct error err = {0};
+	AUTO(buf) struct buf page;
+	buf_init(&page, (size_t)1 << 20);
+	assert_ok(metrics_render(w->op.metrics, &page, &err), err);
+	const char *at = strstr(buf_str(&page), lines);
+	if (at == NULL || at[-1] != '\n')
+		fail_msg("no \"%s\" in:\n%s", lines, buf_str(&page));
+}
+
+static void replicas_are_counted_by_what_people_ask(void **state)
+{
+	(void)state;
+	struct world w;
+	struct error err = {0};
+	open_world(&w, 4);
+	w.settings->retry_limit = 3;
+	put_replica(&w, 1, ACTIVE ",\"pgro.bes.au/last-restored-at\":\"2026-11-19T00:00:00Z\"", "2026-11-01T00:00:00Z");
+	put_replica(&w, 2, FAILED ",\"pgro.bes.au/failures\":\"3\",\"pgro.bes.au/report\":\"{}\"", "2026-11-02T00:00:00Z");
+	put_replica(&w, 3, FAILED ",\"pgro.bes.au/failures\":\"2\"", "2026-11-03T00:00:00Z");
+	put_replica(&w, 4, FAILED ",\"pgro.bes.au/credentials-refused\":\"aaaaaaaa\"", "2026-11-04T00:00:00Z");
+	put_replica(&w, 5, ACTIVE ",\"pgro.bes.au/active-round\":\"aaaaaaaa\"", "2026-11-05T00:00:00Z");
+	assert_ok(pass_count(&w.op, &err), err);
+	shows(&w, "understory_replicas{state=\"active\",intent=\"analytics\"} 2\n");
+	shows(&w, "understory_replicas{state=\"failed\",intent=\"analytics\"} 3\n");
+	shows(&w, "understory_replicas_given_up 1\n");
+	shows(&w, "understory_replicas_credentials_refused 1\n");
+	shows(&w, "understory_replicas_unavailable 1\n"); // it serves a round that has no Deployment
+	shows(&w, "understory_reports_owed 1\n");
+	shows(&w, "understory_last_verified_timestamp_seconds{intent=\"analytics\"} 1795046400\n");   // 2026-11-19
+	shows(&w, "understory_oldest_verified_timestamp_seconds{intent=\"analytics\"} 1793577600\n"); // replica 2, from its
+												      // beginning
+
+	drop_replica(&w, 1);
+	assert_ok(pass_count(&w.op, &err), err);
+	shows(&w, "understory_last_verified_timestamp_seconds{intent=\"analytics\"} 1795046400\n");
+	pass_forget(&w.op);
+	shows(&w, "understory_replicas{state=\"failed\",intent=\"analytics\"} 0\n");
+	shows(&w, "understory_replicas_given_up 0\n");
+	close_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -306,6 +350,7 @@ int main(void)
 		cmocka_unit_test(one_that_led_before_forgets_what_it_decided),
 		cmocka_unit_test(the_oldest_get_the_slots_that_are_free),
 		cmocka_unit_test(a_namesake_of_another_identity_is_left_alone),
+		cmocka_unit_test(replicas_are_counted_by_what_people_ask),
 	};
 	return cmocka_run_group_tests_name("reconciler/pass", cases, NULL, NULL);
 }

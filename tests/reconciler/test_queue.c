@@ -20,7 +20,7 @@ static struct queue *made(void)
 static void takes(struct queue *queue, const char *namespace)
 {
 	char key[ENTRY_NAMESPACE_SIZE];
-	assert_true(queue_take(queue, key));
+	assert_true(queue_take(queue, key, NULL));
 	assert_string_equal(key, namespace);
 }
 
@@ -115,7 +115,7 @@ static void many_keys_come_once_each(void **state)
 	}
 	for (int i = 0; i < COUNT; i++) {
 		char key[ENTRY_NAMESPACE_SIZE];
-		assert_true(queue_take(queue, key));
+		assert_true(queue_take(queue, key, NULL));
 		long place = strtol(key, NULL, 10);
 		assert_false(has_come[place]);
 		assert_true(place >= last);
@@ -139,7 +139,7 @@ static void *work(void *arg)
 {
 	struct crew *crew = arg;
 	char key[ENTRY_NAMESPACE_SIZE];
-	while (queue_take(crew->queue, key)) {
+	while (queue_take(crew->queue, key, NULL)) {
 		long i = strtol(key, NULL, 10);
 		if (atomic_fetch_add(&crew->in_hand[i], 1) != 0)
 			atomic_fetch_add(&crew->overlaps, 1);
@@ -175,6 +175,38 @@ static void no_key_is_in_two_hands(void **state)
 	assert_int_equal(atomic_load(&crew.overlaps), 0);
 }
 
+static void the_figures_are_of_now(void **state)
+{
+	(void)state;
+	AUTO(queue) struct queue *queue = made();
+	struct queue_stats stats;
+	char key[ENTRY_NAMESPACE_SIZE];
+	int64_t waited_ms = -1;
+	queue_add(queue, "due", 0);
+	queue_add(queue, "due", 0); // the same once more
+	queue_add(queue, "due-too", 0);
+	queue_add(queue, "later", clock_mono_ms() + 60000);
+	queue_read_stats(queue, &stats);
+	assert_int_equal(stats.adds, 3);
+	assert_int_equal(stats.depth, 2);
+	assert_int_equal(stats.in_hand, 0);
+	assert_int_equal(stats.longest_ms, 0);
+
+	assert_true(queue_take(queue, key, &waited_ms));
+	assert_in_range(waited_ms, 0, 10000);
+	queue_add(queue, key, 0); // for after
+	const int64_t taken_mono_ms = clock_mono_ms();
+	while (clock_mono_ms() < taken_mono_ms + 3)
+		;
+	queue_read_stats(queue, &stats);
+	assert_int_equal(stats.adds, 4);
+	assert_int_equal(stats.depth, 1);
+	assert_int_equal(stats.in_hand, 1);
+	assert_in_range(stats.longest_ms, 2, 10000);
+	assert_int_equal(stats.in_hand_ms, stats.longest_ms);
+	queue_done(queue, key);
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -185,6 +217,7 @@ int main(void)
 		cmocka_unit_test(what_is_cleared_does_not_come),
 		cmocka_unit_test(many_keys_come_once_each),
 		cmocka_unit_test(no_key_is_in_two_hands),
+		cmocka_unit_test(the_figures_are_of_now),
 	};
 	return cmocka_run_group_tests_name("reconciler/queue", cases, NULL, NULL);
 }
