@@ -14,7 +14,7 @@
 struct memos {
 	pthread_mutex_t lock; // guards the chains, not what is in a memo
 	struct memo *buckets[BUCKETS];
-	size_t foreign;
+	size_t foreign, erring;
 };
 
 int memos_new(struct memos **out, struct error *err)
@@ -60,8 +60,6 @@ struct memo *memos_take(struct memos *memos, const char *namespace)
 			memcpy((*at)->namespace, namespace, strnlen(namespace, sizeof((*at)->namespace) - 1));
 	}
 	struct memo *memo = *at;
-	if (memo != NULL)
-		memos->foreign -= memo->is_foreign;
 	(void)pthread_mutex_unlock(&memos->lock);
 	return memo;
 }
@@ -72,10 +70,19 @@ static bool says_nothing(const struct memo *memo)
 	       !memo->is_foreign;
 }
 
+// Only when the worker is through: what is being tried once more still is what it was.
+static void count(size_t *total, bool *was_counted, bool is)
+{
+	*total += is;
+	*total -= *was_counted;
+	*was_counted = is;
+}
+
 void memos_put(struct memos *memos, struct memo *memo)
 {
 	(void)pthread_mutex_lock(&memos->lock);
-	memos->foreign += memo->is_foreign;
+	count(&memos->foreign, &memo->counts_as_foreign, memo->is_foreign);
+	count(&memos->erring, &memo->counts_as_erring, memo->errors_in_row > 0 && !memo->is_foreign);
 	if (says_nothing(memo)) {
 		struct memo **at = find(memos, memo->namespace);
 		*at = memo->next;
@@ -87,9 +94,17 @@ void memos_put(struct memos *memos, struct memo *memo)
 size_t memos_foreign(struct memos *memos)
 {
 	(void)pthread_mutex_lock(&memos->lock);
-	size_t count = memos->foreign;
+	size_t foreign = memos->foreign;
 	(void)pthread_mutex_unlock(&memos->lock);
-	return count;
+	return foreign;
+}
+
+size_t memos_erring(struct memos *memos)
+{
+	(void)pthread_mutex_lock(&memos->lock);
+	size_t erring = memos->erring;
+	(void)pthread_mutex_unlock(&memos->lock);
+	return erring;
 }
 
 void memo_failed(struct memo *memo, const struct error *err, int64_t now_mono_ms)

@@ -14,10 +14,11 @@
 struct memo {
 	char namespace[ENTRY_NAMESPACE_SIZE];
 	int errors_in_row;
-	int64_t next_try_mono_ms;           // 0: at once
-	int64_t teardown_since_mono_ms;     // when it first was to go; 0: it is not
-	char landed_run_id[UUID_TEXT_SIZE]; // canopy took this report, but the cluster does not say so yet
-	bool is_foreign;                    // its Namespace is there and is not ours
+	int64_t next_try_mono_ms;                 // 0: at once
+	int64_t teardown_since_mono_ms;           // when it first was to go; 0: it is not
+	char landed_run_id[UUID_TEXT_SIZE];       // canopy took this report, but the cluster does not say so yet
+	bool is_foreign;                          // its Namespace is there and is not ours
+	bool counts_as_foreign, counts_as_erring; // the table's own
 	struct memo *next;
 };
 
@@ -33,6 +34,9 @@ void memos_put(struct memos *memos, struct memo *memo);
 
 // How many were given up on because a namesake is foreign.
 size_t memos_foreign(struct memos *memos);
+
+// How many others ended their last try in an error.
+size_t memos_erring(struct memos *memos);
 
 // After an error: wait 1 s, 2 s, 4 s ... 60 s with jitter, or what the server asked for. After a success: nothing to wait for.
 void memo_failed(struct memo *memo, const struct error *err, int64_t now_mono_ms);

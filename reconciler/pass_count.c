@@ -87,7 +87,7 @@ int pass_count(struct manager *op, struct error *err)
 void pass_uncount(struct manager *op)
 {
 	static const enum metric of_the_leader[] = {METRIC_WORKLIST_ENTRIES, METRIC_WORKLIST_UNREADABLE_ENTRIES,
-		METRIC_TEARDOWNS_HELD, METRIC_FOREIGN_NAMESPACES, METRIC_LAST_TICK_TIMESTAMP_SECONDS,
+		METRIC_TEARDOWNS_HELD, METRIC_REPLICAS_ERRING, METRIC_FOREIGN_NAMESPACES, METRIC_LAST_TICK_TIMESTAMP_SECONDS,
 		METRIC_WORKLIST_LAST_SUCCESS_TIMESTAMP_SECONDS};
 	const struct counts none = {0};
 	for (size_t i = 0; i < sizeof(of_the_leader) / sizeof(of_the_leader[0]); i++)

@@ -58,6 +58,8 @@ void tick_count(struct manager *op)
 	struct error err = {0};
 	if (atomic_exchange(&op->has_changed, false) && pass_count(op, &err) < 0)
 		log_warn("replicas not counted", LOG_ERR(&err));
+	const size_t erring = memos_erring(op->memos);
+	metrics_set(op->metrics, METRIC_REPLICAS_ERRING, NULL, NULL, NULL, (double)erring);
 }
 
 static int run_pass(struct manager *op, int64_t begin_mono_ms, struct error *err)

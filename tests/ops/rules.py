@@ -5,7 +5,6 @@ import tempfile
 
 import yaml
 
-FIRING = 'count by (alertname) (ALERTS{alertstate="firing"})'
 
 
 def alerts(rules):
@@ -13,16 +12,16 @@ def alerts(rules):
     return {rule["alert"]: rule for group in yaml.safe_load(rules.read_text())["groups"] for rule in group["rules"]}
 
 
-def test(rules, step_s, cases):
+def test(rules, step_s, cases, only=".+"):
     """Complaints of promtool, nothing when all is well. cases: (name, {series: values}, [(from_step, at_step, the alerts that fire then)]);
-    from_step None: at that moment, else at any time since."""
+    from_step None: at that moment, else at any time since. only: a pattern for the alerts that are looked at."""
+    firing_now = f'ALERTS{{alertstate="firing",alertname=~"{only}"}}'
     tests = []
     for name, series, wanted in cases:
         asks = []
         for begin, at, firing in wanted:
-            query = FIRING if begin is None else \
-                f'count by (alertname) (count_over_time(ALERTS{{alertstate="firing"}}[{(at - begin) * step_s}s]))'
-            asks.append({"expr": query, "eval_time": f"{at * step_s}s",
+            seen = firing_now if begin is None else f"count_over_time({firing_now}[{(at - begin) * step_s}s])"
+            asks.append({"expr": f"count by (alertname) ({seen})", "eval_time": f"{at * step_s}s",
                          "exp_samples": [{"labels": f'{{alertname="{alert}"}}', "value": 1} for alert in sorted(firing)]})
         tests.append({"name": name, "interval": f"{step_s}s", "promql_expr_test": asks,
                       "input_series": [{"series": key, "values": values} for key, values in series.items()]})

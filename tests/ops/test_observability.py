@@ -53,7 +53,6 @@ def check_metrics():
 # alert waits for, or a value that is as it should be.
 LONG, SHORT = 40, 3
 TICK, SUCCESS = "understory_last_tick_timestamp_seconds", "understory_worklist_last_success_timestamp_seconds"
-REQUESTS = 'understory_kube_requests_total{verb="get",resource="jobs",code="%s",instance="a"}'
 
 
 def hold(*parts):
@@ -101,9 +100,9 @@ CASES = [
     ("UnderstoryForeignNamespace", flat("understory_foreign_namespaces", 0, 1, SHORT), False),
     ("UnderstoryWatchStuck", flat('understory_watch_following{resource="jobs"}', 1, 0, LONG), True),
     ("UnderstoryWatchStuck", flat('understory_watch_following{resource="jobs"}', 1, 0, SHORT), False),
-    ("UnderstoryKubernetesErrors", {REQUESTS % 200: f"0+10x{2 * LONG}", REQUESTS % 503: f"0+2x{2 * LONG}"}, True),
-    ("UnderstoryKubernetesErrors", {REQUESTS % 200: f"0+100x{2 * LONG}", REQUESTS % 503: f"0+2x{2 * LONG}",
-                                    REQUESTS % 404: f"0+90x{2 * LONG}"}, False),
+    ("UnderstoryReplicasErring", {**flat("understory_replicas_erring", 0, 2, LONG), "understory_reports_owed": hold((0, 2 * LONG))}, True),
+    ("UnderstoryReplicasErring", {**flat("understory_replicas_erring", 0, 2, SHORT), "understory_reports_owed": hold((0, 2 * LONG))}, False),
+    ("UnderstoryReplicasErring", {**flat("understory_replicas_erring", 0, 2, 20), **flat("understory_reports_owed", 0, 2, 20)}, False),
 ]
 # In steps of an hour.
 DAYS = [
