@@ -8,6 +8,7 @@
 #   ./build.sh faults     a fault at every request of the operator, one by one (45 minutes), or: faults TEXT for those that name it; also
 #                         written to build/bench/faults.json
 #   ./build.sh fuzz       the fuzz targets for 10 s each, or: fuzz TARGET [SECONDS]; what they find goes to build/fuzz/TARGET/
+#   ./build.sh image      the container image, as an OCI layout in build/image, and its bill of materials (SPDX) beside it
 #   ./build.sh manifests  render ops/base into ops/install.yaml
 #   ./build.sh lint       static analysis: clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, the include rule, banned functions
 #   ./build.sh format     clang-format over all C files
@@ -20,6 +21,8 @@ BUILD_PACKAGES="gcc clang libclang-rt-14-dev meson ninja-build pkg-config libc6-
 # Real parts for the tests, the demo and the benchmarks: PostgreSQL, restic, an S3 server with STS, the sandbox of the stub's node.
 RUN_PACKAGES="postgresql-15 restic radosgw ceph-mon ceph-osd ceph-common bubblewrap busybox-static python3 python3-jsonschema
   python3-yaml jq shellcheck openssl curl procps util-linux prometheus"
+# The container image: its CA certificates, strip, and what the test of it copies it with.
+IMAGE_PACKAGES="ca-certificates binutils skopeo bubblewrap"
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -91,7 +94,7 @@ suite() {
 
 run_tests() {
 	# shellcheck disable=SC2086
-	need $BUILD_PACKAGES $RUN_PACKAGES
+	need $BUILD_PACKAGES $RUN_PACKAGES $IMAGE_PACKAGES
 	need_kubectl
 	clean_environment
 	build
@@ -182,6 +185,13 @@ lint() {
 	tests/lint.sh build/lint-gcc build/lint-clang
 }
 
+image() {
+	# shellcheck disable=SC2086
+	need $BUILD_PACKAGES $IMAGE_PACKAGES python3
+	build
+	/usr/bin/python3 ops/image.py . build build/image
+}
+
 manifests() {
 	need_kubectl
 	{
@@ -208,6 +218,7 @@ bench) shift; bench "$@" ;;
 faults) shift; faults "$@" ;;
 fuzz) shift; fuzz "$@" ;;
 lint) lint ;;
+image) image ;;
 manifests) manifests ;;
 format) git ls-files '*.c' '*.h' | xargs clang-format -i ;;
 clean) rm -rf build ;;
