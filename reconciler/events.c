@@ -9,13 +9,15 @@
 #include <string.h>
 
 // client-go folds repeats for 6 minutes (tools/events/event_broadcaster.go); the table forgets the oldest series when it is full.
+// What goes on and on is told of once a minute: a pass that finds the same each time is no reason to write each time.
 #define SERIES_MS (INT64_C(6) * 60 * 1000)
+#define REFRESH_MS (INT64_C(60) * 1000)
 #define SERIES_MAX 256
 
 // One Event that was sent and may come again.
 struct series {
-	uint64_t what; // hash of all that makes two Events the same
-	int64_t last_ms;
+	uint64_t what;            // hash of all that makes two Events the same
+	int64_t last_ms, told_ms; // when it last came, and when the API server was last told
 	int count;
 	char where[ENTRY_NAMESPACE_SIZE]; // the Namespace the Event lives in
 	char name[ENTRY_NAMESPACE_SIZE + 40];
@@ -60,7 +62,8 @@ static uint64_t hash_of(const char *const *texts, size_t count)
 	return hash;
 }
 
-// Find the living series of this Event and count it on: true and *out is its state; or take the oldest place for a new one.
+// Find the living series of this Event and count it on: true and *out is its state; or take the oldest place for a new one. Of a
+// series that has been told of lately, count 0 comes out: nothing is to be said.
 static bool count_on(struct events *events, uint64_t what, int64_t now_ms, struct series *out)
 {
 	struct series *oldest = &events->series[0];
@@ -76,7 +79,11 @@ static bool count_on(struct events *events, uint64_t what, int64_t now_ms, struc
 	if (is_repeat) {
 		oldest->count++;
 		oldest->last_ms = now_ms;
+		const bool is_told = oldest->count > 2 && now_ms - oldest->told_ms < REFRESH_MS;
+		if (!is_told)
+			oldest->told_ms = now_ms;
 		*out = *oldest;
+		out->count = is_told ? 0 : oldest->count;
 	} else {
 		out->count = (int)events->made++;
 	}
@@ -92,7 +99,7 @@ static void remember(struct events *events, uint64_t what, int64_t now_ms, const
 		if (events->series[i].last_ms < oldest->last_ms)
 			oldest = &events->series[i];
 	}
-	*oldest = (struct series){.what = what, .last_ms = now_ms, .count = 1};
+	*oldest = (struct series){.what = what, .last_ms = now_ms, .told_ms = now_ms, .count = 1};
 	(void)snprintf(oldest->where, sizeof(oldest->where), "%s", where);
 	(void)snprintf(oldest->name, sizeof(oldest->name), "%s", name);
 	(void)pthread_mutex_unlock(&events->lock);
@@ -127,15 +134,20 @@ static int send_new(struct events *events, uint64_t what, const struct build_eve
 void events_send(struct events *events, const char *namespace, const struct event_regarding *regarding, bool is_warning,
 	const char *reason, const char *action, const char *note)
 {
+	events_send_at(events, namespace, regarding, is_warning, reason, action, note, clock_wall_ms());
+}
+
+void events_send_at(struct events *events, const char *namespace, const struct event_regarding *regarding, bool is_warning,
+	const char *reason, const char *action, const char *note, int64_t now_ms)
+{
 	struct error err = {0};
 	struct series s = {0};
 	char unique[40];
-	int64_t now_ms = clock_wall_ms();
 	const char *const texts[] = {namespace, regarding->kind, regarding->name, reason, action, note};
 	uint64_t what = hash_of(texts, sizeof(texts) / sizeof(texts[0]));
 
 	bool is_repeat = count_on(events, what, now_ms, &s);
-	if (is_repeat && send_repeat(events, &s, &err) == 0)
+	if (is_repeat && (s.count == 0 || send_repeat(events, &s, &err) == 0))
 		return;
 	if (!is_repeat || err.kind == ERROR_NOT_FOUND) {
 		(void)snprintf(unique, sizeof(unique), "%llx.%x", (unsigned long long)now_ms, (unsigned int)s.count);

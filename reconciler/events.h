@@ -1,4 +1,5 @@
-// Events (events.k8s.io/v1) for people: what happened to a replica. Repeats are merged into one series.
+// Events (events.k8s.io/v1) for people: what happened to a replica. Repeats are merged into one series. docs/events.md names
+// them.
 //
 // Never a fault of the caller: an Event that cannot be sent is logged and forgotten. Any thread. The API server keeps Events
 // about an hour; they are no storage.
@@ -25,5 +26,9 @@ struct event_regarding {
 // reason and action are UpperCamelCase and constant; note is for people and is cut to 1024 bytes.
 void events_send(struct events *events, const char *namespace, const struct event_regarding *regarding, bool is_warning,
 	const char *reason, const char *action, const char *note);
+
+// The same at a given time, for tests.
+void events_send_at(struct events *events, const char *namespace, const struct event_regarding *regarding, bool is_warning,
+	const char *reason, const char *action, const char *note, int64_t now_ms);
 
 #endif

@@ -25,7 +25,7 @@ static void run_of(const char *report, char out[UUID_TEXT_SIZE])
 
 static void say(struct manager *op, const struct replica *replica, bool is_warning, const char *reason, const char *note)
 {
-	const struct event_regarding namespace = {0};
+	const struct event_regarding namespace = {.uid = replica->uid};
 	events_send(op->events, replica->namespace, &namespace, is_warning, reason, "Report", note);
 }
 

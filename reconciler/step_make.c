@@ -5,6 +5,9 @@
 #include "reconciler/access.h"
 #include "reconciler/adopt.h"
 #include "reconciler/patch.h"
+#include <stdio.h>
+
+#define NOTE_SIZE 256
 
 // canopy refuses credentials for good: the round has failed, nothing is owed for it, and it is tried again when the declaration
 // changes or after six hours.
@@ -104,7 +107,7 @@ static int make_round_objects(struct manager *op, const struct round_view *v, co
 
 int step_make(struct manager *op, struct round_view *v, struct error *err)
 {
-	char job[OBJECT_NAME_SIZE];
+	char job[OBJECT_NAME_SIZE], note[NOTE_SIZE];
 	AUTO(canopy_credentials) struct canopy_credentials credentials = {0};
 	const struct build b = step_build(op, v);
 
@@ -123,6 +126,8 @@ int step_make(struct manager *op, struct round_view *v, struct error *err)
 	name_restore(v->replica->round, job);
 	log_info("restore started", LOG_STR("namespace", v->replica->namespace), LOG_STR("job", job),
 		LOG_STR("run_id", v->replica->run_id));
-	step_say(op, v->replica, "batch/v1", "Job", job, false, "RestoreStarted", v->replica->round_snapshot_id);
+	(void)snprintf(
+		note, sizeof(note), "restoring snapshot %s, attempt %d", v->replica->round_snapshot_id, v->replica->attempt);
+	step_say(op, v->replica, "batch/v1", "Job", job, false, "RestoreStarted", note);
 	return 0;
 }

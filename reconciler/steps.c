@@ -41,10 +41,31 @@ struct build_round step_round(const struct round_view *v)
 	return round;
 }
 
+// "" when the cache does not know it. `kubectl describe` shows the Events of an object by its uid.
+static void find_uid(struct manager *op, const char *namespace, const char *name, char out[REPLICA_UID_SIZE])
+{
+	struct error ignored;
+	AUTO(look_value) struct look look = {0};
+	if (cache_look(op->cache, namespace, &look, &ignored) < 0)
+		return;
+	for (size_t i = 0; i < look.scene.job_count; i++)
+		if (strcmp(look.scene.jobs[i].of.name, name) == 0)
+			memcpy(out, look.scene.jobs[i].of.uid, sizeof(look.scene.jobs[i].of.uid));
+	for (size_t i = 0; i < look.scene.deployment_count; i++)
+		if (strcmp(look.scene.deployments[i].of.name, name) == 0)
+			memcpy(out, look.scene.deployments[i].of.uid, sizeof(look.scene.deployments[i].of.uid));
+}
+
 void step_say(struct manager *op, const struct replica *replica, const char *api_version, const char *kind, const char *name,
 	bool is_warning, const char *reason, const char *note)
 {
-	const struct event_regarding regarding = {.api_version = api_version, .kind = kind, .name = name};
+	char uid[REPLICA_UID_SIZE] = "";
+	if (kind == NULL)
+		memcpy(uid, replica->uid, sizeof(uid));
+	else
+		find_uid(op, replica->namespace, name, uid);
+	const struct event_regarding regarding = {
+		.api_version = api_version, .kind = kind, .name = name, .uid = uid[0] == '\0' ? NULL : uid};
 	events_send(op->events, replica->namespace, &regarding, is_warning, reason, reason, note);
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Metrics, alerts, runbook and dashboard say the same. TAP.
+"""Metrics, Events, alerts, runbook and dashboard say the same. TAP.
 
 usage: test_observability.py SOURCE_ROOT PRINT_METRICS
 """
@@ -152,6 +152,23 @@ def check_names():
         tap.check(f"{path.name}: every metric that it names exists", metrics_of(path.read_text()) - THERE)
 
 
+# --- Events
+
+# In a call that sends one, a reason is a word like these, but neither a kind nor an action.
+CALL = re.compile(r'\b(?:events_send|step_say|say)\(([^;{]*"[^;{]*)\);')
+NO_REASONS = {"Job", "Deployment", "Report", "Teardown", "Reconcile"}
+
+
+def check_events():
+    sources = [path.read_text() for path in sorted((ROOT / "reconciler").glob("*.c"))]
+    sent = {word for text in sources for call in CALL.findall(text) for word in re.findall(r'"([A-Z]\w+)"', call)} - NO_REASONS
+    documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/events.md").read_text(), re.MULTILINE))
+    tap.check(f"docs/events.md names each of the {len(sent)} reasons of Events", sent - documented if len(sent) > 10 else sent)
+    tap.check("and no other", documented - sent)
+    named = set(re.findall(r"reason=(\w+)", RUNBOOK.read_text()))
+    tap.check("the runbook looks for Events that there are", named - sent if named else "it names none")
+
+
 # --- dashboard
 
 def panels(thing):
@@ -200,5 +217,6 @@ def overlaps(found):
 check_metrics()
 check_alerts()
 check_names()
+check_events()
 check_dashboard()
 sys.exit(tap.end())
