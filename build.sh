@@ -9,7 +9,7 @@
 #                         written to build/bench/faults.json
 #   ./build.sh fuzz       the fuzz targets for 10 s each, or: fuzz TARGET [SECONDS]; what they find goes to build/fuzz/TARGET/
 #   ./build.sh image      the container image, as an OCI layout in build/image, and its bill of materials (SPDX) beside it
-#   ./build.sh manifests  render ops/base into ops/install.yaml
+#   ./build.sh manifests  render ops/base into ops/install.yaml, and the alerts into ops/overlays/prometheus
 #   ./build.sh lint       static analysis: clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, the include rule, banned functions
 #   ./build.sh format     clang-format over all C files
 #   ./build.sh clean      remove build/
@@ -199,6 +199,7 @@ manifests() {
 		kubectl kustomize ops/base
 	} >ops/install.yaml.new
 	mv ops/install.yaml.new ops/install.yaml
+	/usr/bin/python3 ops/prometheus_rule.py ops/alerts.yaml >ops/overlays/prometheus/rules.yaml
 }
 
 faults() {

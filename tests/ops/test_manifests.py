@@ -23,6 +23,7 @@ import validate
 ROOT, SCHEMA, UNDERSTORY = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
 OPS = ROOT / "ops"
 OVERLAYS = sorted(f"overlays/{p.name}" for p in (OPS / "overlays").iterdir())
+BESIDE = ("overlays/admission", "overlays/prometheus")  # they hold no operator
 NAMESPACE = "pgro-system"
 CLUSTER_SCOPED = {"Namespace", "ClusterRole", "ClusterRoleBinding", "ValidatingAdmissionPolicy",
                   "ValidatingAdmissionPolicyBinding"}
@@ -247,6 +248,9 @@ def check_overlays(rendered):
                                ("Secret", NAMESPACE, "tailscale-state")},
         "overlays/worklist-file": {("Role", NAMESPACE, "understory-worklist"), ("RoleBinding", NAMESPACE, "understory-worklist"),
                                    ("ConfigMap", NAMESPACE, "understory-worklist")}}
+    wanted["both"] = wanted["overlays/mtls"] | wanted["overlays/tailscale"]
+    names = set(environment(rendered["both"]))
+    check("both: the settings of both components are there", {"CANOPY_DEVICE_CERT_SECRET", "CANOPY_SOCKS5_PROXY"} - names)
     for folder, more in wanted.items():
         there = kustomize.by_name(without_hash(rendered[folder]))
         check(f"{folder} adds its own objects to the base", sorted(there.keys() ^ (base.keys() | more)))
@@ -262,6 +266,17 @@ def check_overlays(rendered):
     role = find(rendered["overlays/worklist-file"], "Role", "understory-worklist")
     check("worklist-file: its example names a Secret that the role names",
           None if example[0]["secret"] in role["rules"][0]["resourceNames"] else example)
+
+
+def check_prometheus(things, base):
+    rules = yaml.safe_load((OPS / "alerts.yaml").read_text())
+    check("prometheus: its rules are those of ops/alerts.yaml (./build.sh manifests)",
+          None if find(things, "PrometheusRule")["spec"] == rules else "they differ")
+    scrape = find(things, "ServiceMonitor")["spec"]
+    service = find(base, "Service", "understory-metrics")
+    is_found = scrape["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    check("prometheus: the Service of the metrics is scraped", None if is_found else scrape)
+    check("prometheus: at its port", {e["port"] for e in scrape["endpoints"]} ^ {p["name"] for p in service["spec"]["ports"]})
 
 
 def check_admission(things):
@@ -282,12 +297,13 @@ def check_admission(things):
 
 def main():
     rendered = {folder: kustomize.render(OPS, folder) for folder in ["base", *OVERLAYS]}
+    rendered["both"] = kustomize.render(OPS, "both", ["mtls", "tailscale"])
     check_schema(rendered)
     check_install(rendered)
     for folder, things in rendered.items():
         check(f"{folder}: objects are where they belong", places(things))
         check(f"{folder}: no right to a Secret that is not named", list(secret_rights(things)))
-        if folder == "overlays/admission":
+        if folder in BESIDE:
             continue
         check(f"{folder}: what objects say of one another is so", "\n".join(references(things)))
         check(f"{folder}: pods are restricted", "\n".join(unrestricted(things)))
@@ -298,6 +314,7 @@ def main():
     check_settings(rendered)
     check_overlays(rendered)
     check_admission(rendered["overlays/admission"])
+    check_prometheus(rendered["overlays/prometheus"], rendered["base"])
     print(f"1..{count}")
     return 1 if bad else 0
 
