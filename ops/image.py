@@ -165,7 +165,7 @@ class Layout:
         return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": "sha256:" + digest, "size": len(content)}
 
     def image(self, tar, labels, at_s, version):
-        layer = self.blob("layer.v1.tar+gzip", gzip.compress(tar, 9, mtime=at_s))
+        layer = self.blob("layer.v1.tar+gzip", gzip.compress(tar, 6, mtime=at_s))
         config = self.blob("config.v1+json", {
             "created": when(at_s), "architecture": said("dpkg", "--print-architecture"), "os": "linux",
             "config": {"User": f"{USER}:{USER}", "Env": ["PATH=/usr/bin"], "Entrypoint": ["/usr/bin/understory"], "Cmd": ["--help"],

@@ -275,6 +275,8 @@ def run(scenario, postgres):
         with Stage(BUILD, worklist, replicas.lines(worklist) if is_there else None) as stage:
             world = World(stage, postgres)
             scenario(world)
+            if stage.running["operator"].poll() is None:
+                stage.stop("operator")  # in order, and without a sanitizer's complaint
             if world.controllers is not None:
                 world.controllers.is_ending = True
     except SystemExit as error:

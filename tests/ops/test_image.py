@@ -107,10 +107,9 @@ def check_bill(root):
     bill = json.loads((root / "usr/share/doc/understory/sbom.spdx.json").read_text())
     named = {p["name"]: p["versionInfo"] for p in bill["packages"]}
     libraries = [path for path in root.glob("usr/lib*/**/*") if path.is_file()]
-    there = {}
-    for path in libraries:
-        done = run("dpkg-query", "-S", f"*/{path.name}")
-        there[path.name] = {line.split(":")[0] for line in done.stdout.splitlines()}
+    there = {path.name: set() for path in libraries}
+    for line in run("dpkg-query", "-S", *(f"*/{path.name}" for path in libraries)).stdout.splitlines():
+        there.setdefault(pathlib.PurePath(line).name, set()).add(line.split(":")[0])
     tap.check(f"the bill names the package of each of {len(libraries)} libraries",
               [f"{name}: {packages}" for name, packages in there.items() if not packages & named.keys()] if libraries else "there is none")
     installed = dict(line.split(" ") for line in run("dpkg-query", "-W", "-f", "${Package} ${Version}\n").stdout.splitlines())

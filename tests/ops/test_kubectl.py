@@ -93,6 +93,7 @@ def main():
         kubectl = Kubectl(stage)
         check_life(kubectl)
         check_namespaces(kubectl, stage)
+        stage.stop("operator")
         controllers.is_ending = True
     controllers.stop()
     return tap.end()
