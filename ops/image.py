@@ -4,7 +4,8 @@ Debian, and nothing else; no shell, no package manager. The same programs on the
 
 usage: image.py SOURCE_ROOT BUILD_FOLDER OUTPUT_FOLDER
 OUTPUT_FOLDER becomes an OCI image layout (skopeo copy oci:OUTPUT_FOLDER:VERSION docker://...), beside it OUTPUT_FOLDER.spdx.json: the
-Debian packages whose files are inside. SOURCE_DATE_EPOCH, else the time of the last commit, is the time of everything.
+Debian packages whose files are inside. From the environment: SOURCE_DATE_EPOCH, the time of everything, else that of the last commit;
+IMAGE_SOURCE, the address of the source for the label of that name, which is left out without.
 """
 import gzip
 import hashlib
@@ -197,6 +198,8 @@ def main():
     labels = {"org.opencontainers.image." + key: value for key, value in {
         "title": "understory", "description": "PostgreSQL restore replicas that prove backups: the operator and its S3 proxy",
         "version": version, "revision": revision, "created": when(at_s), "licenses": "Apache-2.0"}.items()}
+    if os.environ.get("IMAGE_SOURCE"):
+        labels["org.opencontainers.image.source"] = os.environ["IMAGE_SOURCE"]
     root = Root(build)
     root.put(f"{NOTICES}/understory/LICENSE", (source / "LICENSE").read_bytes())
     sbom = (json.dumps(bill(root.packages, version, at_s), indent=1) + "\n").encode()

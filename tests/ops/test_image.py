@@ -32,7 +32,7 @@ RELEASE = SOURCE / "build"
 MOST_BYTES = 25_000_000
 BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 REPLICAS = [entry(n, "analytics") for n in range(3)]
-LABELS = {"title", "description", "version", "revision", "created", "licenses"}
+LABELS = {"title", "description", "version", "revision", "created", "licenses", "source"}
 
 
 def run(*command, **more):
@@ -40,7 +40,8 @@ def run(*command, **more):
 
 
 def make(folder):
-    done = run("/usr/bin/python3", SOURCE / "ops/image.py", SOURCE, RELEASE, folder)
+    done = run("/usr/bin/python3", SOURCE / "ops/image.py", SOURCE, RELEASE, folder,
+               env={**os.environ, "IMAGE_SOURCE": "https://source.example/understory"})
     if done.returncode != 0:
         raise SystemExit(f"Bail out! ops/image.py: {done.stdout[-800:]}")
     return json.loads((folder / "index.json").read_text())["manifests"][0]
