@@ -22,7 +22,9 @@
 	X(EXIT_VOLUME_IN_USE, 18, true)       /* a database was started from it: a restore never writes over it */              \
 	X(EXIT_WRONG_MAJOR, 20, false)                                                                                          \
 	X(EXIT_RECOVERY_FAILED, 21, false)                                                                                      \
-	X(EXIT_ROLES_FAILED, 22, false)
+	X(EXIT_ROLES_FAILED, 22, false)                                                                                         \
+	X(EXIT_RECOVERY_STALLED, 23, false) /* no progress: the volume or the node is to blame, another try may do better */    \
+	X(EXIT_LOCALE_ABSENT, 24, false)    /* the image lacks a locale that the database was made with */
 
 enum exit_code {
 #define X(name, code, fails_job) name = (code),
