@@ -61,6 +61,10 @@ static int check(const struct settings *s, struct error *err)
 	if ((s->canopy_device_cert_file == NULL) != (s->canopy_device_key_file == NULL))
 		return contradiction(
 			"CANOPY_DEVICE_CERT_FILE", "CANOPY_DEVICE_KEY_FILE", "go together, set both or neither", err);
+	if (s->intents[INTENT_VERIFY].allow_reset_wal)
+		return error_set(err, ERROR_INVALID,
+			"intents.verify.allowResetWal is on, allowed is off: a database without its log proves nothing about the "
+			"backup");
 	for (int i = 0; i < INTENT_COUNT; i++) {
 		if (settings_check_sizing(&s->intents[i], err) < 0)
 			return error_wrap(err, "intents.%s", settings_intent_text[i]);

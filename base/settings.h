@@ -36,6 +36,7 @@ struct settings_for_intent {
 	int64_t switchover_grace_ms; // how long the old round's objects stay after the switch
 	int64_t minimum_ttl_ms;      // shortest time between two restores of one replica
 	enum settings_depth depth;   // quick: it comes up whole; deep: all that is stored is read too
+	bool allow_reset_wal;        // serve what comes up only with its WAL reset; never for verify
 };
 
 // A key and a value, for nodeSelector and annotations.

@@ -119,6 +119,9 @@ static const struct {
 	{{NULL, "depth", SETTING_CHOICE, AT(depth), .choices = settings_depth_text,
 		.help = "How far a restored database is checked: quick (it comes up whole) or deep (every row and index is read too)."},
 		{"deep", "quick", "quick"}},
+	{{NULL, "allowResetWal", SETTING_SWITCH, AT(allow_reset_wal),
+		.help = "Where recovery fails, reset the write-ahead log and serve what is left, reported as a failure; never for verify."},
+		{"off", "off", "off"}},
 };
 #undef AT
 // clang-format on

@@ -54,6 +54,8 @@
 // On the Deployment of a round: what its restore Job said, kept where it lives as long as the round does.
 #define ANN_RESTORED_BYTES PGRO "restored-bytes"
 #define ANN_RESTORED_FILES PGRO "restored-files"
+// And what its containers were sized by: builders/sizing.h.
+#define ANN_SIZING PGRO "sizing"
 
 // Also on it: PostgreSQL speaks TLS. Absent where a round was made without.
 #define ANN_TLS PGRO "tls"

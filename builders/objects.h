@@ -77,6 +77,10 @@ bool build_kept_sidecar(const json_t *job_or_pod);
 MUST_CHECK int build_deployment(const struct build *b, const struct build_round *round, const struct build_restored *restored,
 	json_t **out, struct error *err);
 
+// A strategic merge patch that sizes the containers of a round's Deployment as b->sizing says, and nothing else: what a newer
+// operator would build otherwise comes with the next round. It is for the Deployment with this uid alone.
+MUST_CHECK int build_resize(const struct build *b, const char *uid, json_t **out, struct error *err);
+
 // An Event (events.k8s.io/v1) about an object of the replica's Namespace, or about the Namespace itself (regarding_kind NULL),
 // which the API server accepts in `default` only.
 struct build_event {

@@ -70,7 +70,7 @@ json_t *pod_volume_tls(const char *name, const char *secret)
 		"defaultMode", TLS_MODE, "items", "key", "tls.crt", "path", "tls.crt", "key", "tls.key", "path", "tls.key");
 }
 
-static json_t *resources(const struct settings_for_intent *sizing)
+json_t *pod_resources(const struct settings_for_intent *sizing)
 {
 	return json_pack("{s:{s:s*, s:s*}, s:{s:s*, s:s*}}", "requests", "cpu", sizing->cpu_request, "memory",
 		sizing->memory_request, "limits", "cpu", sizing->cpu_limit, "memory", sizing->memory_limit);
@@ -104,7 +104,7 @@ json_t *pod_container(
 		.command = json_pack("[s, s, o]", "/bin/sh", "-c", literal(script)),
 		.environment = environment,
 		.mounts = mounts,
-		.resources = resources(&b->sizing)});
+		.resources = pod_resources(&b->sizing)});
 }
 
 static json_t *pairs(const struct settings_pair *pair, size_t count)

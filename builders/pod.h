@@ -37,6 +37,9 @@ struct pod_program {
 };
 json_t *pod_program(const struct pod_program *program);
 
+// requests and limits, as far as the sizing says them.
+json_t *pod_resources(const struct settings_for_intent *sizing);
+
 // A container that runs a script with /bin/sh and has the resources that the sizing says. environment and mounts are stolen.
 json_t *pod_container(
 	const struct build *b, const char *name, const char *image, const char *script, json_t *environment, json_t *mounts);

@@ -3,6 +3,7 @@
 #include "builders/opaque.h"
 #include "builders/pod.h"
 #include "builders/scripts.h"
+#include "builders/sizing.h"
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -126,6 +127,8 @@ static json_t *prepare_container(const struct build *b, const char *image)
 		json_array_append_new(environment, pod_env_secret("ANALYTICS_PASSWORD", NAME_ANALYTICS_SECRET, KEY_PASSWORD)) !=
 			0)
 		return NULL;
+	if (b->sizing.allow_reset_wal && json_array_append_new(environment, pod_env("ALLOW_RESET_WAL", "true")) != 0)
+		return NULL;
 	return pod_container(b, CONTAINER_PREPARE, image, script_prepare, json_incref(environment), mounts());
 }
 
@@ -189,7 +192,9 @@ static json_t *deployment_metadata(
 	const struct build *b, const char *name, const char *key, const struct build_restored *restored)
 {
 	AUTO(json) json_t *metadata = metadata_new(b, name, COMPONENT_DATABASE, key);
-	AUTO(json) json_t *annotations = json_object();
+	char sizing[BUILD_SIZING_SIZE];
+	build_sizing(&b->sizing, sizing);
+	AUTO(json) json_t *annotations = json_pack("{s:s}", ANN_SIZING, sizing);
 	if (json_object_set_new(json_find(metadata, "labels"), LABEL_VERSION, json_sprintf("%d", restored->postgres_major)) !=
 			0 ||
 		annotate_count(annotations, ANN_RESTORED_BYTES, restored->bytes) != 0 ||

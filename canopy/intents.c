@@ -20,30 +20,32 @@ static const struct {
 	[INTENT_DISASTER_RECOVERY] = {{"check"}, false, "a standing replica to take over with"},
 };
 
-enum param_type { PARAM_DURATION, PARAM_BYTES, PARAM_TEXT, PARAM_DEPTH };
-static const char *const type_text[] = {"duration", "bytes", "text", "text"};
+enum param_type { PARAM_DURATION, PARAM_BYTES, PARAM_TEXT, PARAM_DEPTH, PARAM_SWITCH };
+static const char *const type_text[] = {"duration", "bytes", "text", "text", "boolean"};
 
 // What canopy's operators may set. On the wire a duration is whole seconds, bytes are bytes; both may also come as text ("2h",
 // "2Gi").
 struct param {
 	const char *name;
 	enum param_type type;
-	size_t offset; // of int64_t ms, int64_t bytes, the text of a quantity, or an enum settings_depth
+	size_t offset; // of int64_t ms, int64_t bytes, the text of a quantity, an enum settings_depth, or a bool
 	bool is_text;  // bytes that are kept as the text of a quantity
 	int64_t minimum;
+	bool is_for_standing; // not offered where a snapshot is proven once
 };
 
 #define AT(member) offsetof(struct settings_for_intent, member)
 static const struct param params[] = {
-	{"minimum_ttl", PARAM_DURATION, AT(minimum_ttl_ms), false, 0},
-	{"switchover_grace", PARAM_DURATION, AT(switchover_grace_ms), false, 0},
-	{"storage_size_maximum", PARAM_BYTES, AT(storage_size_maximum_bytes), false, SIZE_MIN},
-	{"memory_request", PARAM_BYTES, AT(memory_request), true, 1},
-	{"memory_limit", PARAM_BYTES, AT(memory_limit), true, 1},
-	{"cpu_request", PARAM_TEXT, AT(cpu_request), true, 1},
-	{"cpu_limit", PARAM_TEXT, AT(cpu_limit), true, 1},
-	{"deployment_ready_timeout", PARAM_DURATION, AT(ready_timeout_ms), false, 1},
-	{"depth", PARAM_DEPTH, AT(depth), false, 0},
+	{"minimum_ttl", PARAM_DURATION, AT(minimum_ttl_ms), .minimum = 0},
+	{"switchover_grace", PARAM_DURATION, AT(switchover_grace_ms), .minimum = 0},
+	{"storage_size_maximum", PARAM_BYTES, AT(storage_size_maximum_bytes), .minimum = SIZE_MIN},
+	{"memory_request", PARAM_BYTES, AT(memory_request), .is_text = true, .minimum = 1},
+	{"memory_limit", PARAM_BYTES, AT(memory_limit), .is_text = true, .minimum = 1},
+	{"cpu_request", PARAM_TEXT, AT(cpu_request), .is_text = true, .minimum = 1},
+	{"cpu_limit", PARAM_TEXT, AT(cpu_limit), .is_text = true, .minimum = 1},
+	{"deployment_ready_timeout", PARAM_DURATION, AT(ready_timeout_ms), .minimum = 1},
+	{"depth", PARAM_DEPTH, AT(depth), .minimum = 0},
+	{"allow_reset_wal", PARAM_SWITCH, AT(allow_reset_wal), .is_for_standing = true},
 };
 #undef AT
 
@@ -68,6 +70,8 @@ static int param_default(const struct settings_for_intent *s, const struct param
 	*out = NULL;
 	if (p->type == PARAM_DEPTH)
 		return json_made(json_string(settings_depth_text[s->depth]), p->name, out, err);
+	if (p->type == PARAM_SWITCH)
+		return json_made(json_boolean(s->allow_reset_wal), p->name, out, err);
 	if (p->type == PARAM_DURATION)
 		return json_made(json_integer(number_at(s, p) / MS_PER_S), p->name, out, err);
 	if (!p->is_text)
@@ -82,12 +86,14 @@ static int param_default(const struct settings_for_intent *s, const struct param
 	return json_made(json_integer(bytes), p->name, out, err);
 }
 
-static int describe_params(const struct settings_for_intent *s, json_t **out, struct error *err)
+static int describe_params(const struct settings_for_intent *s, bool is_once, json_t **out, struct error *err)
 {
 	AUTO(json) json_t *made = json_object();
 	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++) {
 		json_t *otherwise = NULL;
 		json_t *param = NULL;
+		if (is_once && params[i].is_for_standing)
+			continue;
 		if (param_default(s, &params[i], &otherwise, err) < 0)
 			return -1;
 		if (json_made(json_pack("{s:s, s:o*}", "type", type_text[params[i].type], "default", otherwise), params[i].name,
@@ -102,7 +108,7 @@ static int describe_params(const struct settings_for_intent *s, json_t **out, st
 static int describe_intent(const struct settings *settings, int intent, json_t **out, struct error *err)
 {
 	json_t *described = NULL;
-	if (describe_params(&settings->intents[intent], &described, err) < 0)
+	if (describe_params(&settings->intents[intent], intents[intent].is_once, &described, err) < 0)
 		return -1;
 	const char *const *semantics = intents[intent].semantics;
 	return json_made(json_pack("{s:s, s:s, s:[s, s*], s:o}", "intent", settings_intent_text[intent], "description",
@@ -196,6 +202,14 @@ static int read_depth(const struct param *p, const json_t *value, enum settings_
 	return refuse(p, value, "quick or deep", err);
 }
 
+static int read_switch(const struct param *p, const json_t *value, bool *out, struct error *err)
+{
+	if (!json_is_boolean(value))
+		return refuse(p, value, "true or false", err);
+	*out = json_is_true(value);
+	return 0;
+}
+
 // The borrowed text of a quantity: the entry holds those that came as numbers.
 static const char *quantity_text(const struct entry *entry, const struct param *p, const json_t *value)
 {
@@ -210,6 +224,8 @@ static int lay_over(
 	int64_t number = 0;
 	if (p->type == PARAM_DEPTH)
 		return read_depth(p, value, &out->depth, err);
+	if (p->type == PARAM_SWITCH)
+		return read_switch(p, value, &out->allow_reset_wal, err);
 	int rc = p->type == PARAM_DURATION ? read_duration(p, value, &number, err)
 		 : p->type == PARAM_BYTES  ? read_bytes(p, value, &number, err)
 					   : read_cpu(p, value, err);
@@ -235,6 +251,12 @@ int intents_resolve(
 		if (value != NULL && !json_is_null(value) && lay_over(&params[i], entry, value, &resolved, err) < 0)
 			return -1;
 	}
+	if (resolved.allow_reset_wal && intents[entry->known_intent].is_once)
+		return error_set(err, ERROR_INVALID,
+			"params.allow_reset_wal is true, allowed is false for intent %s: a database without its log proves "
+			"nothing "
+			"about the backup",
+			settings_intent_text[entry->known_intent]);
 	// A maximum below the first size: the volume begins there.
 	if (resolved.storage_size_bytes > resolved.storage_size_maximum_bytes)
 		resolved.storage_size_bytes = resolved.storage_size_maximum_bytes;

@@ -115,8 +115,8 @@ int k8s_apply(struct k8s_client *client, const struct k8s_resource *resource, co
 }
 
 // A merge patch has the same effect twice, and one with a resourceVersion has it once.
-int k8s_patch(struct k8s_client *client, const struct k8s_resource *resource, const char *namespace, const char *name,
-	const json_t *patch, json_t **out, struct error *err)
+static int patch_as(const char *content_type, struct k8s_client *client, const struct k8s_resource *resource,
+	const char *namespace, const char *name, const json_t *patch, json_t **out, struct error *err)
 {
 	AUTO(buf) struct buf target;
 	buf_init(&target, K8S_URL_MAX);
@@ -129,10 +129,22 @@ int k8s_patch(struct k8s_client *client, const struct k8s_resource *resource, co
 		.name = name,
 		.method = "PATCH",
 		.target = buf_str(&target),
-		.content_type = "application/merge-patch+json",
+		.content_type = content_type,
 		.repeatable = true,
 	};
 	return k8s_call_json(client, &call, patch, out, err);
+}
+
+int k8s_patch(struct k8s_client *client, const struct k8s_resource *resource, const char *namespace, const char *name,
+	const json_t *patch, json_t **out, struct error *err)
+{
+	return patch_as("application/merge-patch+json", client, resource, namespace, name, patch, out, err);
+}
+
+int k8s_patch_strategic(struct k8s_client *client, const struct k8s_resource *resource, const char *namespace, const char *name,
+	const json_t *patch, json_t **out, struct error *err)
+{
+	return patch_as("application/strategic-merge-patch+json", client, resource, namespace, name, patch, out, err);
 }
 
 // A precondition that is NULL is left out.

@@ -374,6 +374,9 @@ static void contradictions_are_refused(void **state)
 			"settings: intents.analytics: the memory request 2Gi is more than the memory limit 2G"},
 		{"intents: {verify: {storageSizeMaximum: 1Gi}}",
 			"settings: intents.verify: the storage size is more than its maximum"},
+		{"intents: {verify: {allowResetWal: on}}",
+			"settings: intents.verify.allowResetWal is on, allowed is off: a database without its log proves nothing about "
+			"the backup"},
 	};
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		struct error err = {0};
@@ -495,6 +498,7 @@ static void the_dump_says_value_and_origin(void **state)
 		{"intents.verify.switchoverGrace", "intents.verify.switchoverGrace 0s file"},
 		{"intents.analytics.storageSize", "intents.analytics.storageSize 50Gi default"},
 		{"intents.analytics.cpuLimit", "intents.analytics.cpuLimit - default"},
+		{"intents.analytics.allowResetWal", "intents.analytics.allowResetWal off default"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char line[256];

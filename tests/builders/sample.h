@@ -5,6 +5,7 @@
 #include "builders/objects.h"
 
 #define SAMPLE_SNAPSHOT "8c2b5ef5d1d5a3c2"
+#define SAMPLE_SIZING "ab00d6a2" // of what sample_init() sets
 #define SAMPLE_CA "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 #define SAMPLE_BROKER_CA "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n"
 #define SAMPLE_RUN_ID "0e4ad5c3-6b0c-4f0e-8f5c-1f2a3b4c5d6e"

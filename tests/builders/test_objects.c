@@ -1,5 +1,6 @@
 #include "base/encode.h"
 #include "builders/objects.h"
+#include "builders/sizing.h"
 #include "tests/builders/expect.h"
 #include "tests/builders/sample.h"
 #include "tests/support/cmocka.h"
@@ -414,7 +415,8 @@ static void the_deployment_prepares_and_serves(void **state)
 	assert_str("postgres-0a1b2c3d", object, "metadata", "name");
 	assert_str("15", object, "metadata", "labels", LABEL_VERSION);
 	assert_json("annotations", json_find(object, "metadata", "annotations"),
-		"{'pgro.bes.au/restored-bytes':'48779104','pgro.bes.au/restored-files':'1271','pgro.bes.au/tls':'on'}");
+		"{'pgro.bes.au/restored-bytes':'48779104','pgro.bes.au/restored-files':'1271','pgro.bes.au/sizing':'" SAMPLE_SIZING
+		"','pgro.bes.au/tls':'on'}");
 	const json_t *spec = json_find(object, "spec");
 	assert_int_equal(json_find_int(-1, spec, "replicas"), 1);
 	assert_str("Recreate", spec, "strategy", "type");
@@ -471,6 +473,70 @@ static void the_server_alone_has_the_key(void **state)
 	assert_null(named(json_find(postgres, "env"), "TLS_DIR"));
 }
 
+static void the_log_is_reset_only_where_that_is_allowed(void **state)
+{
+	(void)state;
+	for (int allowed = 0; allowed < 2; allowed++) {
+		struct error err = {0};
+		struct sample s;
+		sample_init(&s, INTENT_ANALYTICS, "restic");
+		s.build.sizing.allow_reset_wal = allowed != 0;
+		AUTO(json) json_t *object = NULL;
+		assert_ok(build_deployment(&s.build, &s.round, &s.restored, &object, &err), err);
+		const json_t *prepare = named(json_find(object, "spec", "template", "spec", "initContainers"), CONTAINER_PREPARE);
+		const json_t *variable = named(json_find(prepare, "env"), "ALLOW_RESET_WAL");
+		assert_true((variable != NULL) == (allowed != 0));
+		if (variable != NULL)
+			assert_str("true", variable, "value");
+	}
+}
+
+static void sizings_are_told_apart_by_their_amounts(void **state)
+{
+	(void)state;
+	static char one[] = "1", mega[] = "1024Mi", giga[] = "1Gi", milli[] = "1000m", two[] = "2";
+	static const struct {
+		const char *label;
+		struct settings_for_intent a, b;
+		bool is_same;
+	} rows[] = {
+		{"nothing is said", {0}, {0}, true},
+		{"memory in other words", {.memory_limit = giga}, {.memory_limit = mega}, true},
+		{"CPU in other words", {.cpu_request = one}, {.cpu_request = milli}, true},
+		{"more CPU", {.cpu_request = one}, {.cpu_request = two}, false},
+		{"a limit is no request", {.memory_limit = giga}, {.memory_request = giga}, false},
+		{"a CPU is no memory", {.cpu_limit = two}, {.memory_request = two}, false},
+		{"none is another than some", {.cpu_limit = one}, {0}, false},
+		{"what needs no new pod", {.ready_timeout_ms = 1, .depth = DEPTH_DEEP, .allow_reset_wal = true}, {0}, true},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char a[BUILD_SIZING_SIZE], b[BUILD_SIZING_SIZE];
+		build_sizing(&rows[i].a, a);
+		build_sizing(&rows[i].b, b);
+		if ((strcmp(a, b) == 0) != rows[i].is_same || strlen(a) != 8)
+			fail_msg("%s: %s and %s", rows[i].label, a, b);
+	}
+}
+
+static void a_resize_changes_resources_and_nothing_else(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_ANALYTICS, "restic");
+	s.build.sizing.cpu_limit = NULL;
+	char sizing[BUILD_SIZING_SIZE], expected[1024];
+	build_sizing(&s.build.sizing, sizing);
+	AUTO(json) json_t *patch = NULL;
+	assert_ok(build_resize(&s.build, "57b51ab9", &patch, &err), err);
+	const char *resources = "{'$patch':'replace','requests':{'cpu':'250m','memory':'256Mi'},'limits':{'memory':'1Gi'}}";
+	(void)snprintf(expected, sizeof expected,
+		"{'metadata':{'uid':'57b51ab9','annotations':{'pgro.bes.au/sizing':'%s'}},'spec':{'template':{'spec':{"
+		"'initContainers':[{'name':'prepare','resources':%s}],'containers':[{'name':'postgres','resources':%s}]}}}}",
+		sizing, resources, resources);
+	assert_json("patch", patch, expected);
+}
+
 static void only_standing_replicas_have_an_analytics_user(void **state)
 {
 	(void)state;
@@ -483,7 +549,8 @@ static void only_standing_replicas_have_an_analytics_user(void **state)
 	const json_t *prepare = named(json_find(object, "spec", "template", "spec", "initContainers"), CONTAINER_PREPARE);
 	assert_null(named(json_find(prepare, "env"), "ANALYTICS_PASSWORD"));
 	assert_str("example.org/postgres:17", prepare, "image");
-	assert_json("what was not said is not written", json_find(object, "metadata", "annotations"), "{'pgro.bes.au/tls':'on'}");
+	assert_json("what was not said is not written", json_find(object, "metadata", "annotations"),
+		"{'pgro.bes.au/sizing':'" SAMPLE_SIZING "','pgro.bes.au/tls':'on'}");
 }
 
 static void a_deployment_without_image_or_intent_is_refused(void **state)
@@ -625,6 +692,9 @@ int main(void)
 		cmocka_unit_test(without_an_endpoint_the_store_is_the_regions),
 		cmocka_unit_test(a_job_without_its_image_or_engine_is_refused),
 		cmocka_unit_test(the_deployment_prepares_and_serves),
+		cmocka_unit_test(the_log_is_reset_only_where_that_is_allowed),
+		cmocka_unit_test(sizings_are_told_apart_by_their_amounts),
+		cmocka_unit_test(a_resize_changes_resources_and_nothing_else),
 		cmocka_unit_test(people_are_told_how_to_come_in),
 		cmocka_unit_test(the_certificate_of_postgres_is_a_secret_of_the_replica),
 		cmocka_unit_test(the_server_alone_has_the_key),

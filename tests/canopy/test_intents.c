@@ -80,7 +80,8 @@ static void parameters_are_advertised_with_type_and_default(void **state)
 	set(&settings->intents[INTENT_ANALYTICS].cpu_limit, "500m");
 	assert_ok(intents_capabilities(settings, &capabilities, &err), err);
 	assert_ok(json_print(json_object_get(find_intent(capabilities, "analytics"), "params"), &params, &err), err);
-	assert_string_equal(params, "{\"cpu_limit\":{\"default\":\"500m\",\"type\":\"text\"},"
+	assert_string_equal(params, "{\"allow_reset_wal\":{\"default\":false,\"type\":\"boolean\"},"
+				    "\"cpu_limit\":{\"default\":\"500m\",\"type\":\"text\"},"
 				    "\"cpu_request\":{\"type\":\"text\"},"
 				    "\"deployment_ready_timeout\":{\"default\":1800,\"type\":\"duration\"},"
 				    "\"depth\":{\"default\":\"quick\",\"type\":\"text\"},"
@@ -89,6 +90,8 @@ static void parameters_are_advertised_with_type_and_default(void **state)
 				    "\"minimum_ttl\":{\"default\":0,\"type\":\"duration\"},"
 				    "\"storage_size_maximum\":{\"default\":2199023255552,\"type\":\"bytes\"},"
 				    "\"switchover_grace\":{\"default\":120,\"type\":\"duration\"}}");
+	assert_null(json_find(find_intent(capabilities, "verify"), "params", "allow_reset_wal"));
+	assert_non_null(json_find(find_intent(capabilities, "disaster-recovery"), "params", "allow_reset_wal"));
 }
 
 static int resolve(const struct settings *settings, const char *intent, const char *params, struct entry *entry,
@@ -140,6 +143,25 @@ static void params_lie_over_the_settings(void **state)
 	assert_ok(resolve(settings, "analytics", "{\"depth\": \"deep\"}", &entry, &got, &err), err);
 	assert_int_equal(settings->intents[INTENT_ANALYTICS].depth, DEPTH_QUICK);
 	assert_int_equal(got.depth, DEPTH_DEEP);
+	assert_false(got.allow_reset_wal);
+	entry_fini(&entry);
+
+	assert_ok(resolve(settings, "analytics", "{\"allow_reset_wal\": true}", &entry, &got, &err), err);
+	assert_true(got.allow_reset_wal);
+	entry_fini(&entry);
+}
+
+static void a_verdict_is_never_one_on_a_reset_log(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct entry entry;
+	struct settings_for_intent got;
+	AUTO(settings) struct settings *settings = defaults();
+	assert_error(resolve(settings, "verify", "{\"allow_reset_wal\": true}", &entry, &got, &err), err, ERROR_INVALID,
+		"params.allow_reset_wal is true, allowed is false for intent verify");
+	entry_fini(&entry);
+	assert_ok(resolve(settings, "verify", "{\"allow_reset_wal\": false}", &entry, &got, &err), err);
 	entry_fini(&entry);
 }
 
@@ -161,6 +183,8 @@ static void a_bad_param_is_refused_with_name_value_and_what_is_allowed(void **st
 		{"{\"memory_limit\": {}}", "params.memory_limit is {}, allowed is"},
 		{"{\"depth\": \"Deep\"}", "params.depth is \"Deep\", allowed is quick or deep"},
 		{"{\"depth\": 1}", "params.depth is 1, allowed is quick or deep"},
+		{"{\"allow_reset_wal\": \"true\"}", "params.allow_reset_wal is \"true\", allowed is true or false"},
+		{"{\"allow_reset_wal\": 1}", "params.allow_reset_wal is 1, allowed is true or false"},
 		{"{\"cpu_limit\": 2}", "params.cpu_limit is 2, allowed is a text with a number of CPUs"},
 		{"{\"cpu_limit\": \"0\"}", "params.cpu_limit is \"0\", allowed is"},
 		{"{\"cpu_request\": \"2\", \"cpu_limit\": \"1500m\"}", "the CPU request 2 is more than the CPU limit 1500m"},
@@ -198,6 +222,7 @@ int main(void)
 		cmocka_unit_test(semantics_are_those_of_the_design),
 		cmocka_unit_test(parameters_are_advertised_with_type_and_default),
 		cmocka_unit_test(params_lie_over_the_settings),
+		cmocka_unit_test(a_verdict_is_never_one_on_a_reset_log),
 		cmocka_unit_test(a_bad_param_is_refused_with_name_value_and_what_is_allowed),
 		cmocka_unit_test(an_intent_that_is_not_ours_has_no_settings),
 	};
