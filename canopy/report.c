@@ -5,6 +5,12 @@
 
 const char *const report_grade_text[] = {"clean", "repaired", "salvaged", "failed", "inconclusive", NULL};
 
+const char *const report_owner_text[] = {NULL, "backup", "cluster", "image", "credentials", "canopy", "settings"};
+
+// As the subject of a sentence.
+static const char *const owner_words[] = {"nobody is known", "the backup is", "the cluster or its network is", "the image is",
+	"the credentials are", "what canopy declares is", "the settings are"};
+
 static bool is_healthy(enum report_grade grade)
 {
 	return grade == GRADE_CLEAN || grade == GRADE_REPAIRED;
@@ -39,9 +45,8 @@ static int set_error(json_t *body, const struct report *r, struct error *err)
 	if (is_healthy(r->grade))
 		return 0;
 	if (r->grade == GRADE_INCONCLUSIVE)
-		(void)error_set(&words, ERROR_NONE,
-			"inconclusive: the cluster, the network or the credentials are to blame, the backup was not judged: %s",
-			cause);
+		(void)error_set(&words, ERROR_NONE, "inconclusive: %s to blame, the backup was not judged: %s",
+			owner_words[r->owner], cause);
 	else if (r->grade == GRADE_SALVAGED)
 		(void)error_set(&words, ERROR_NONE, "salvaged: the write-ahead log was reset: %s", cause);
 	else
@@ -55,7 +60,7 @@ static int set_details(json_t *body, const struct report *r, struct error *err)
 	if (details == NULL)
 		return error_no_memory(err, "report");
 	if (set_text(details, "grade", report_grade_text[r->grade], err) < 0 || set_text(details, "stage", r->stage, err) < 0 ||
-		set_text(details, "cause", r->cause, err) < 0)
+		set_text(details, "cause", r->cause, err) < 0 || set_text(details, "owner", report_owner_text[r->owner], err) < 0)
 		return -1;
 	return json_object_set(body, "health_details", details) < 0 ? error_no_memory(err, "report") : 0;
 }

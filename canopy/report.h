@@ -10,6 +10,19 @@ enum report_grade { GRADE_CLEAN, GRADE_REPAIRED, GRADE_SALVAGED, GRADE_FAILED, G
 
 extern const char *const report_grade_text[];
 
+// Who has to do something about a failure. docs/health-details.md says what each one holds.
+enum report_owner {
+	OWNER_NONE, // nobody: it is healthy
+	OWNER_BACKUP,
+	OWNER_CLUSTER, // its network and the way to the store are part of it: from within they cannot be told apart
+	OWNER_IMAGE,
+	OWNER_CREDENTIALS,
+	OWNER_CANOPY,
+	OWNER_SETTINGS
+};
+
+extern const char *const report_owner_text[];
+
 // All borrowed; NULL leaves a thing out.
 struct report {
 	const char *group_id, *server_id, *replica_id; // canonical UUIDs
@@ -18,6 +31,7 @@ struct report {
 	const char *snapshot_id;
 	const char *run_id;
 	enum report_grade grade;
+	enum report_owner owner;
 	const char *stage;            // where it ended: restore, start, connect, databases, ...
 	const char *cause;            // one sentence; NULL when healthy
 	const char *postgres_version; // major, or what the server says
@@ -26,8 +40,8 @@ struct report {
 	const json_t *traffic; // the Namespace's `traffic` annotation: s3_*_bytes; may be NULL
 };
 
-// outcome is "success" or "failure"; error is the cause, prefixed with the grade where the cluster and not the backup is to
-// blame.
+// outcome is "success" or "failure"; error is the cause, prefixed with the grade and the owner where another than the backup is
+// to blame.
 MUST_CHECK int report_build(const struct report *report, char **out, struct error *err);
 
 // True when a report body says replica_healthy.

@@ -31,6 +31,7 @@ static int make_view(
 		.settings = op->settings,
 		.has_slot = has_slot,
 		.check_result = &out->checked,
+		.words = s->words,
 		.now_ms = now_ms};
 	if (s->entry != NULL && intents_resolve(op->settings, s->entry, &out->view.sizing, err) < 0)
 		return -1;
@@ -88,6 +89,6 @@ bool decide_is_note_due(const struct entry *entry, const struct replica *replica
 
 bool decision_is_due(const struct decision *d)
 {
-	return d->is_worked_on &&
-	       (d->action.kind == ACTION_PROVISION || d->action.kind == ACTION_TEARDOWN || d->step.kind != STEP_WAIT);
+	return d->is_worked_on && (d->action.kind == ACTION_PROVISION || d->action.kind == ACTION_TEARDOWN ||
+					  d->step.kind != STEP_WAIT || d->step.is_volume_bound);
 }

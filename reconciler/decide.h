@@ -9,10 +9,11 @@
 
 // One replica, from a look at the cache or from its record. Borrows.
 struct subject {
-	const struct entry *entry; // NULL: not wanted
-	struct replica *replica;   // NULL: its Namespace is not there
-	const struct scene *scene; // NULL without a replica
-	struct action decided;     // by the last pass: without its word nothing is torn down
+	const struct entry *entry;       // NULL: not wanted
+	struct replica *replica;         // NULL: its Namespace is not there
+	const struct scene *scene;       // NULL without a replica
+	struct action decided;           // by the last pass: without its word nothing is torn down
+	const struct pod_words *words; // of the round in hand, where they have been read
 };
 
 // Of a look, which outlives it.
@@ -37,7 +38,7 @@ void decide_with_slot(struct decision *decision);
 // Since when a replica waits for its next round, for the order in which slots are given (wall clock).
 int64_t decide_waits_since(const struct replica *replica);
 
-// A worker has something to do: at once, or as soon as it has a slot.
+// A worker has something to do or to say: at once, or as soon as it has a slot.
 bool decision_is_due(const struct decision *decision);
 
 // desired-snapshot-* does not say what the entry says.

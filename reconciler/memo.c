@@ -67,7 +67,7 @@ struct memo *memos_take(struct memos *memos, const char *namespace)
 static bool says_nothing(const struct memo *memo)
 {
 	return memo->errors_in_row == 0 && memo->teardown_since_mono_ms == 0 && memo->landed_run_id[0] == '\0' &&
-	       !memo->is_foreign;
+	       !memo->is_foreign && !memo->is_volume_bound;
 }
 
 // Only when the worker is through: what is being tried once more still is what it was.

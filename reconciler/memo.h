@@ -19,6 +19,7 @@ struct memo {
 	char landed_run_id[UUID_TEXT_SIZE];       // canopy took this report, but the cluster does not say so yet
 	bool is_foreign;                          // its Namespace is there and is not ours
 	bool counts_as_foreign, counts_as_erring; // the table's own
+	bool is_volume_bound;                     // it was said that a round waits for the sweep of an older one's volume
 	struct memo *next;
 };
 

@@ -18,6 +18,9 @@ struct work {
 	const char *namespace;
 	struct look look;
 	struct memo *memo;
+	struct pod_words words; // of the round in hand, where all of it is read and it has a PostgreSQL pod
+	bool has_words;
+	int64_t pod_created_at_ms; // whose words they are
 	bool is_read;     // the replica is what the API server said to this worker; else it is the cache's and may be older
 	bool is_all_read; // and so is all of its round
 	bool has_changed; // something was done that another look may build on
@@ -37,17 +40,50 @@ static int look(struct work *w, struct error *err)
 // What leaves the cluster cannot be guarded by a resourceVersion: asking for credentials, which canopy counts, and sending a
 // report. A cache that has not heard of another operator's work must not lead to either.
 // Nor may what the cache has not heard of yet make a round fail: the watches are not in step, and a pod's last words may come
-// after its Job's end, or much later when its watch has to be opened anew.
+// after its Job's end, or much later when its watch has to be opened anew. And how a round ended, well or badly, its pods say
+// in more words than the cache keeps.
+static bool ends_round(enum step_kind kind)
+{
+	return kind == STEP_FAIL || kind == STEP_ACTIVATE;
+}
+
 static bool needs_reading(const struct work *w, enum step_kind kind)
 {
-	return kind == STEP_FAIL ? !w->is_all_read : (kind == STEP_MAKE || kind == STEP_REPORT) && !w->is_read;
+	return ends_round(kind) ? !w->is_all_read : (kind == STEP_MAKE || kind == STEP_REPORT) && !w->is_read;
+}
+
+// The words of the round's newest PostgreSQL pod, as scene_pod() chooses it.
+static int keep_words(struct work *w, const json_t *pod, struct error *err)
+{
+	struct pod_view view;
+	if (pod_view_from_json(pod, &view, err) < 0)
+		return -1;
+	bool is_it = !view.is_restore && strcmp(view.of.round, w->look.replica.round) == 0 &&
+		     (!w->has_words || view.of.created_at_ms >= w->pod_created_at_ms);
+	w->pod_created_at_ms = is_it ? view.of.created_at_ms : w->pod_created_at_ms;
+	pod_view_fini(&view);
+	if (!is_it)
+		return 0;
+	pod_words_fini(&w->words);
+	w->has_words = false;
+	if (pod_words_read(pod, &w->words, err) < 0)
+		return -1;
+	w->has_words = true;
+	return 0;
 }
 
 static int see_pod(void *arg, json_t *pod, struct error *err)
 {
-	(void)err;
-	cache_saw(arg, &K8S_POD, pod);
-	return 0;
+	struct work *w = arg;
+	cache_saw(w->op->cache, &K8S_POD, pod);
+	return keep_words(w, pod, err);
+}
+
+static void forget_words(void *arg)
+{
+	struct work *w = arg;
+	pod_words_fini(&w->words);
+	w->has_words = false;
 }
 
 // One object of the round in hand into the cache. That it is not there is no failure, nor that the Role of a Namespace that was
@@ -65,7 +101,9 @@ static int read_object(struct work *w, const struct k8s_resource *resource, cons
 static int read_round(struct work *w, struct error *err)
 {
 	char job[OBJECT_NAME_SIZE], deployment[OBJECT_NAME_SIZE];
-	const struct k8s_list_options pods = {.label_selector = MANAGED_SELECTOR, .on_item = see_pod, .arg = w->op->cache};
+	const struct k8s_list_options pods = {
+		.label_selector = MANAGED_SELECTOR, .on_item = see_pod, .on_restart = forget_words, .arg = w};
+	forget_words(w);
 	name_restore(w->look.replica.round, job);
 	name_deployment(w->look.replica.round, deployment);
 	if (read_object(w, &K8S_JOB, job, err) < 0 || read_object(w, &K8S_DEPLOYMENT, deployment, err) < 0 ||
@@ -118,14 +156,25 @@ static void ask_for_slot(struct work *w, struct decision *d)
 		w->waits_for_slot = true;
 }
 
+// A round waits until the volume of an older one is gone: said once, not in every pass.
+static void say_volumes(struct work *w, const struct step *step)
+{
+	const struct event_regarding namespace = {0};
+	if (step->kind == STEP_WAIT && step->is_volume_bound && !w->memo->is_volume_bound)
+		events_send(w->op->events, w->namespace, &namespace, true, "VolumesInUse", "VolumesInUse",
+			"the next round waits for " ROUND_VOLUMES_TEXT);
+	w->memo->is_volume_bound = step->kind == STEP_WAIT && step->is_volume_bound;
+}
+
 // One step. *again: another one may follow at once.
 static int take_step(struct work *w, struct decision *d, bool *again, struct error *err)
 {
 	struct manager *op = w->op;
 	ask_for_slot(w, d);
+	say_volumes(w, &d->step);
 	if (needs_reading(w, d->step.kind)) {
 		*again = true;
-		return read_again(w, d->step.kind == STEP_FAIL, err);
+		return read_again(w, ends_round(d->step.kind), err);
 	}
 	if (d->step.kind == STEP_WAIT)
 		return 0;
@@ -221,7 +270,8 @@ static int bring_forward(struct work *w, struct error *err)
 	bool again = true;
 	for (int i = 0; i < STEPS_AT_ONCE && again && may_go_on(w->op); i++) {
 		struct decision d;
-		const struct subject subject = decide_subject(&w->look);
+		struct subject subject = decide_subject(&w->look);
+		subject.words = w->has_words ? &w->words : NULL;
 		int rc = decide(w->op, &subject, slots_has(w->op->slots, w->namespace), clock_wall_ms(), &d, err);
 		again = false;
 		if (rc == 0 && d.is_worked_on)
@@ -299,6 +349,7 @@ static void try(struct work *w)
 	if (w->has_changed)
 		atomic_store(&w->op->has_changed, true);
 	look_fini(&w->look);
+	forget_words(w);
 }
 
 void reconcile(struct manager *op, const char *namespace)

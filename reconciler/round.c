@@ -1,6 +1,9 @@
 #include "reconciler/round.h"
 
+#include "base/quantity.h"
 #include "builders/exit_codes.h"
+#include "canopy/intents.h"
+#include "reconciler/blame.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -14,8 +17,17 @@ const char *const step_kind_text[] = {
 	[STEP_FAIL] = "fail",
 	[STEP_REPORT] = "report",
 	[STEP_DISCARD] = "discard",
+	[STEP_RESIZE] = "resize",
 	[STEP_SWEEP] = "sweep",
 };
+
+// So often prepare may run and end badly where it could end otherwise: as often as the restore Job's pod
+// (builders/restore_job.c).
+#define PREPARE_TRIES 4
+
+#define FAILED_GRACE_MAX_MS (INT64_C(2) * 60 * 1000)
+
+static const struct blame by_the_cluster = {.grade = GRADE_INCONCLUSIVE, .owner = OWNER_CLUSTER};
 
 static void wait_for(struct step *out, const char *what)
 {
@@ -23,10 +35,11 @@ static void wait_for(struct step *out, const char *what)
 	(void)snprintf(out->text, sizeof(out->text), "%s", what);
 }
 
-static void fail(struct step *out, enum report_grade grade, const char *stage, const char *cause)
+static void fail(struct step *out, struct blame blame, const char *stage, const char *cause)
 {
 	out->kind = STEP_FAIL;
-	out->grade = grade;
+	out->grade = blame.grade;
+	out->owner = blame.owner;
 	(void)snprintf(out->stage, sizeof(out->stage), "%s", stage);
 	(void)snprintf(out->text, sizeof(out->text), "%s", cause);
 }
@@ -40,6 +53,11 @@ static bool claim_if_due(const struct round_view *v, struct step *out)
 	if (act.kind != ACTION_REFRESH)
 		return false;
 	out->reason = act.reason;
+	if (round_volumes_in_use(&v->scene)) {
+		out->is_volume_bound = true;
+		wait_for(out, ROUND_VOLUMES_TEXT);
+		return false;
+	}
 	if (!v->has_slot) {
 		out->wants_slot = true;
 		wait_for(out, "a free slot for its restore (MAX_CONCURRENT_RESTORES)");
@@ -57,16 +75,27 @@ static void pending_step(const struct round_view *v, struct step *out)
 	(void)claim_if_due(v, out);
 }
 
-// Whether an exit code of our scripts says that the data itself is at fault. All else is the cluster's, the network's or the
-// credentials' doing, and the backup has not been judged.
-static bool blames_the_backup(int exit_code)
+// A script that left a sentence is taken at its exit code; else Kubernetes' word has to do.
+static struct blame blame_of(const struct round_view *v, const struct pod_view *pod, bool has_said)
 {
-	return exit_code == EXIT_SNAPSHOT_GONE || exit_code == EXIT_NO_CLUSTER || exit_code == EXIT_INCOMPLETE ||
-	       exit_code == EXIT_RECOVERY_FAILED;
+	return has_said ? blame_exit_code(pod->exit_code) : blame_pod(pod, &v->sizing);
+}
+
+// A volume that is full at its largest fails in the same way until somebody raises the setting.
+static void note_full_volume(const struct round_view *v, const struct pod_view *pod, struct step *out)
+{
+	char size[QUANTITY_TEXT_SIZE];
+	out->is_volume_full = pod != NULL && pod->exit_code == EXIT_VOLUME_FULL;
+	if (!out->is_volume_full || round_volume_bytes(v) < v->sizing.storage_size_maximum_bytes)
+		return;
+	size_t len = strnlen(out->text, sizeof(out->text));
+	quantity_format_bytes(v->sizing.storage_size_maximum_bytes, size);
+	(void)snprintf(out->text + len, sizeof(out->text) - len,
+		"; the volume has the largest size already, storageSizeMaximum is %s", size);
 }
 
 // The engine's own sentence where it left one, else what Kubernetes says of the pod, else what it says of the Job.
-static void restore_failed(const struct job_view *job, const struct pod_view *pod, struct step *out)
+static void restore_failed(const struct round_view *v, const struct job_view *job, const struct pod_view *pod, struct step *out)
 {
 	char cause[ERROR_TEXT_MAX];
 	struct restore_message said = {0};
@@ -82,22 +111,20 @@ static void restore_failed(const struct job_view *job, const struct pod_view *po
 			pod->waiting_message, job->reason);
 	else
 		(void)snprintf(cause, sizeof(cause), "%s: %.400s", job->reason, job->message);
-	bool is_backup = has_said && blames_the_backup(pod->exit_code);
-	out->is_volume_full = pod != NULL && pod->exit_code == EXIT_VOLUME_FULL;
-	fail(out, is_backup ? GRADE_FAILED : GRADE_INCONCLUSIVE, has_said && said.stage[0] != '\0' ? said.stage : "restore",
-		cause);
+	fail(out, blame_of(v, pod, has_said), has_said && said.stage[0] != '\0' ? said.stage : "restore", cause);
+	note_full_volume(v, pod, out);
 }
 
 static void restored_step(const struct round_view *v, struct step *out)
 {
 	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, true);
 	if (pod == NULL || !restore_message_parse(pod->message, &out->restored)) {
-		fail(out, GRADE_INCONCLUSIVE, "restore",
+		fail(out, by_the_cluster, "restore",
 			"the restore ended well but its termination message is lost, so the PostgreSQL version is unknown");
 		return;
 	}
 	if (out->restored.postgres_major <= 0) {
-		fail(out, GRADE_INCONCLUSIVE, "restore", "the termination message of the restore names no PostgreSQL version");
+		fail(out, by_the_cluster, "restore", "the termination message of the restore names no PostgreSQL version");
 		return;
 	}
 	out->kind = STEP_START;
@@ -110,13 +137,13 @@ static void restoring_step(const struct round_view *v, struct step *out)
 	if (job == NULL)
 		out->kind = STEP_MAKE;
 	else if (job->outcome == JOB_RUNNING && pod != NULL && pod->has_lost_sidecar)
-		fail(out, GRADE_INCONCLUSIVE, "restore",
+		fail(out, by_the_cluster, "restore",
 			"the restore pod lost the restartPolicy of its sidecar: a webhook with an old API drops it, and the pod "
 			"hangs");
 	else if (job->of.is_deleting)
 		wait_for(out, "the restore Job that is being deleted");
 	else if (job->outcome == JOB_FAILED)
-		restore_failed(job, pod, out);
+		restore_failed(v, job, pod, out);
 	else if (job->outcome == JOB_COMPLETE)
 		restored_step(v, out);
 	else
@@ -128,6 +155,28 @@ static bool has_passed(const struct check_result *result)
 	return result->grade == GRADE_CLEAN || result->grade == GRADE_REPAIRED;
 }
 
+// The checks passed: what prepare did to get there decides the grade. A database whose log was reset serves where that was asked
+// for, and nowhere else; where it may have been and prepare's word is lost, nobody can tell.
+static void passed_step(const struct round_view *v, struct step *out)
+{
+	const struct pod_words *words = v->words;
+	static const struct blame salvaged = {.grade = GRADE_SALVAGED, .owner = OWNER_BACKUP};
+	out->kind = STEP_ACTIVATE;
+	out->grade = v->check_result->grade;
+	if (words == NULL)
+		return; // they are read before it is done, and then it is decided again
+	if (!words->has_prepared && v->sizing.allow_reset_wal) {
+		fail(out, by_the_cluster, "recovery",
+			"what the prepare container said is lost, and it was allowed to reset the write-ahead log");
+	} else if (words->salvaged[0] != '\0') {
+		fail(out, salvaged, "recovery", words->salvaged);
+		if (v->sizing.allow_reset_wal)
+			out->kind = STEP_ACTIVATE;
+	} else if (words->is_repaired) {
+		out->grade = GRADE_REPAIRED;
+	}
+}
+
 static void checked_step(const struct round_view *v, struct step *out)
 {
 	if (v->check == CHECK_NONE)
@@ -135,14 +184,13 @@ static void checked_step(const struct round_view *v, struct step *out)
 	else if (v->check == CHECK_RUNNING)
 		wait_for(out, "the checks of the database");
 	else if (has_passed(v->check_result))
-		out->kind = STEP_ACTIVATE;
+		passed_step(v, out);
 	else
-		fail(out, v->check_result->grade, v->check_result->stage, v->check_result->cause);
+		fail(out, blame_check(v->check_result), v->check_result->stage, v->check_result->cause);
 }
 
-// Whose fault it is that PostgreSQL does not come up: what the prepare step found in the data is the backup's, all else the
-// cluster's.
-static void not_ready(const struct pod_view *pod, struct step *out)
+// Whose fault it is that PostgreSQL does not come up: what the prepare step found in the data is the backup's.
+static void not_ready(const struct round_view *v, const struct pod_view *pod, struct step *out)
 {
 	char cause[ERROR_TEXT_MAX];
 	struct restore_message said = {0};
@@ -159,8 +207,38 @@ static void not_ready(const struct pod_view *pod, struct step *out)
 	else
 		(void)snprintf(cause, sizeof(cause), "PostgreSQL was not available in time: %s: %.300s",
 			pod->waiting_reason[0] != '\0' ? pod->waiting_reason : "it does not answer", pod->waiting_message);
-	bool is_backup = has_said && blames_the_backup(pod->exit_code);
-	fail(out, is_backup ? GRADE_FAILED : GRADE_INCONCLUSIVE, has_said && said.stage[0] != '\0' ? said.stage : "start", cause);
+	fail(out, blame_of(v, pod, has_said), has_said && said.stage[0] != '\0' ? said.stage : "start", cause);
+	note_full_volume(v, pod, out);
+}
+
+static bool prepare_has_failed(const struct pod_view *pod)
+{
+	return pod != NULL && pod->prepare != PREPARE_DONE && strcmp(pod->ended_container, CONTAINER_PREPARE) == 0;
+}
+
+// Another run of prepare would end as this one did, or enough of them have been tried.
+static bool is_hopeless(const struct pod_view *pod)
+{
+	if (!prepare_has_failed(pod))
+		return false;
+	return blame_exit_code(pod->exit_code).is_final ||
+	       (pod->prepare == PREPARE_WAITING && pod->prepare_restarts >= PREPARE_TRIES - 1);
+}
+
+// The time-out counts scheduling, the image's way, and what comes after prepare. How long recovery may take nobody knows
+// beforehand: prepare watches it by its progress. Runs of prepare that ended badly are counted in tries.
+static bool is_out_of_time(const struct round_view *v, const struct deployment_view *deployment, const struct pod_view *pod)
+{
+	int64_t waited_ms = v->now_ms - deployment->of.created_at_ms;
+	// A node that is gone leaves a pod that runs for ever, and is being deleted.
+	if (pod != NULL && pod->prepare == PREPARE_RUNNING && !pod->of.is_deleting)
+		return false;
+	if (prepare_has_failed(pod))
+		waited_ms = v->now_ms - pod->prepare_ended_at_ms;
+	else if (pod != NULL && pod->prepare == PREPARE_DONE)
+		waited_ms = v->now_ms - pod->prepare_ended_at_ms +
+			    (pod->prepare_restarts > 0 ? 0 : pod->prepare_started_at_ms - deployment->of.created_at_ms);
+	return waited_ms > v->sizing.ready_timeout_ms;
 }
 
 static void starting_step(const struct round_view *v, struct step *out)
@@ -178,10 +256,27 @@ static void starting_step(const struct round_view *v, struct step *out)
 		checked_step(v, out);
 	else if (v->check == CHECK_RUNNING)
 		wait_for(out, "the checks of the database");
-	else if (v->now_ms - deployment->of.created_at_ms > v->sizing.ready_timeout_ms)
-		not_ready(pod, out);
+	else if (is_hopeless(pod) || is_out_of_time(v, deployment, pod))
+		not_ready(v, pod, out);
+	else if (pod != NULL && pod->prepare == PREPARE_RUNNING)
+		wait_for(out, "recovery");
 	else
 		wait_for(out, "PostgreSQL to come up");
+}
+
+int64_t round_volume_bytes(const struct round_view *v)
+{
+	int64_t bytes =
+		v->sizing.storage_size_bytes > v->replica->volume_bytes ? v->sizing.storage_size_bytes : v->replica->volume_bytes;
+	return bytes > v->sizing.storage_size_maximum_bytes ? v->sizing.storage_size_maximum_bytes : bytes;
+}
+
+bool round_volumes_in_use(const struct scene *scene)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < scene->pvc_count; i++)
+		count += scene->pvcs[i].of.round[0] != '\0';
+	return count >= ROUND_VOLUMES_MAX;
 }
 
 bool round_is_over(const struct round_view *v, const char *key)
@@ -189,9 +284,14 @@ bool round_is_over(const struct round_view *v, const char *key)
 	const struct replica *r = v->replica;
 	bool is_active = strcmp(key, r->active_round) == 0;
 	bool is_in_hand = replica_has_round_in_hand(r) && strcmp(key, r->round) == 0;
-	// The grace runs from the switch for the round that served before, and from the failure for the one that failed.
-	int64_t since = r->state == STATE_FAILED ? r->failed_at_ms : r->last_restored_at_ms;
-	bool is_in_grace = since != REPLICA_NEVER && v->now_ms - since < v->sizing.switchover_grace_ms;
+	// The grace runs from the switch for the round that served before. One that failed never served anybody: it stays for
+	// those who want to look at it, and no longer, since its volume is in the next round's way.
+	bool has_failed = r->state == STATE_FAILED && strcmp(key, r->round) == 0;
+	int64_t since = has_failed ? r->failed_at_ms : r->last_restored_at_ms;
+	int64_t grace_ms = v->sizing.switchover_grace_ms;
+	if (has_failed && grace_ms > FAILED_GRACE_MAX_MS)
+		grace_ms = FAILED_GRACE_MAX_MS;
+	bool is_in_grace = since != REPLICA_NEVER && v->now_ms - since < grace_ms;
 	return key[0] != '\0' && !is_active && !is_in_hand && !is_in_grace;
 }
 
@@ -230,7 +330,20 @@ static bool has_objects(const struct scene *s)
 	return false;
 }
 
-// Active and failed alike: what is owed goes first, then a round that is due, then the broom.
+// A standing replica's Deployment follows its sizing. One that does not say what it was sized by is left alone: it is not of
+// this operator's making.
+static bool is_sized_otherwise(const struct round_view *v)
+{
+	char sizing[BUILD_SIZING_SIZE];
+	const struct deployment_view *serving = scene_deployment(&v->scene, v->replica->active_round);
+	if (v->entry == NULL || intents_is_once((enum settings_intent)v->entry->known_intent) || serving == NULL ||
+		serving->of.is_deleting || serving->sizing[0] == '\0')
+		return false;
+	build_sizing(&v->sizing, sizing);
+	return strcmp(sizing, serving->sizing) != 0;
+}
+
+// Active and failed alike: what is owed goes first, then a round that is due, then the sizing, then the broom.
 static void settled_step(const struct round_view *v, struct step *out)
 {
 	wait_for(out, "nothing");
@@ -242,6 +355,8 @@ static void settled_step(const struct round_view *v, struct step *out)
 		return;
 	if (replica_is_proven_once(v->replica) && has_objects(&v->scene))
 		out->kind = STEP_DISCARD;
+	else if (is_sized_otherwise(v))
+		out->kind = STEP_RESIZE;
 	else if (has_round_that_is_over(v))
 		out->kind = STEP_SWEEP;
 }

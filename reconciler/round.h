@@ -8,6 +8,7 @@
 #include "reconciler/checks.h"
 #include "reconciler/scene.h"
 #include "reconciler/diff.h"
+#include "reconciler/pod_words.h"
 
 enum step_kind {
 	STEP_WAIT,     // nothing to do now; `text` says what is awaited
@@ -19,6 +20,7 @@ enum step_kind {
 	STEP_FAIL,     // `failed`, with the report that is owed
 	STEP_REPORT,   // send what is owed
 	STEP_DISCARD,  // proven and reported: delete the objects of the round, keep the Namespace
+	STEP_RESIZE,   // the Deployment that serves is sized otherwise than the settings and the entry say
 	STEP_SWEEP,    // delete the objects of rounds that are over
 };
 extern const char *const step_kind_text[];
@@ -32,6 +34,7 @@ struct round_view {
 	bool has_slot; // one of MAX_CONCURRENT_RESTORES is this replica's
 	enum check_state check;
 	const struct check_result *check_result; // with CHECK_DONE
+	const struct pod_words *words;         // of the round in hand; NULL until they are read, before it ends
 	int64_t now_ms;
 };
 
@@ -39,18 +42,32 @@ struct step {
 	enum step_kind kind;
 	enum action_reason reason; // of a claim
 	bool wants_slot;           // STEP_WAIT: a claim is due and waits for its slot alone
+	bool is_volume_bound;      // a claim is due, and the volumes of ROUND_VOLUMES_MAX rounds are still there
 	// STEP_START
 	struct restore_message restored;
-	// STEP_FAIL
+	// STEP_FAIL and STEP_ACTIVATE
 	enum report_grade grade;
+	// STEP_FAIL
+	enum report_owner owner;
 	bool is_volume_full; // the next round wants a larger one
 	char stage[32];
-	char text[ERROR_TEXT_MAX]; // the cause in one sentence; for STEP_WAIT what is awaited
+	char text[ERROR_TEXT_MAX]; // the cause in one sentence, also of what is active and salvaged; for STEP_WAIT what is
+				   // awaited
 };
+
+// A replica has so many volumes at once: the one that serves and the next. What is on its way out still takes its place.
+#define ROUND_VOLUMES_MAX 2
+#define ROUND_VOLUMES_TEXT "the sweep of an older round: the volumes of two rounds are there, and a third is not made"
 
 void next_step(const struct round_view *view, struct step *out);
 
 // Whether a round key in the replica's Namespace is over: neither active, nor in hand, nor within its grace.
 bool round_is_over(const struct round_view *view, const char *key);
+
+// No volume can be made for another round.
+bool round_volumes_in_use(const struct scene *scene);
+
+// Size of the round's volume: what an earlier round asked for is a floor like the setting; the maximum holds for both.
+int64_t round_volume_bytes(const struct round_view *view);
 
 #endif

@@ -65,6 +65,7 @@ static const struct pack_field deployment_fields[] = {
 	PACK_FIELD(PACK_INT64, struct deployment_view, restored_bytes),
 	PACK_FIELD(PACK_INT64, struct deployment_view, restored_files),
 	PACK_FIELD(PACK_BOOL, struct deployment_view, has_tls),
+	PACK_FIELD(PACK_TEXT, struct deployment_view, sizing),
 };
 const struct pack_shape shape_deployment = PACK_SHAPE(struct deployment_view, deployment_fields);
 
@@ -79,6 +80,10 @@ static const struct pack_field pod_fields[] = {
 	PACK_FIELD(PACK_TEXT, struct pod_view, ended_container),
 	PACK_FIELD(PACK_INT, struct pod_view, exit_code),
 	PACK_FIELD(PACK_STRING, struct pod_view, message),
+	PACK_FIELD(PACK_INT, struct pod_view, prepare),
+	PACK_FIELD(PACK_INT, struct pod_view, prepare_restarts),
+	PACK_FIELD(PACK_INT64, struct pod_view, prepare_started_at_ms),
+	PACK_FIELD(PACK_INT64, struct pod_view, prepare_ended_at_ms),
 };
 const struct pack_shape shape_pod = PACK_SHAPE(struct pod_view, pod_fields);
 

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "reconciler/cache.h"
+#include "reconciler/round.h"
 #include "reconciler/wiring.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,7 +55,7 @@ static int why_terminating(struct k8s_client *k8s, const struct replica *r, char
 	return 0;
 }
 
-static int add_row(json_t *rows, const struct look *look, const char *why, struct error *err)
+static int add_row(json_t *rows, const struct look *look, const char *why, const char *waits, struct error *err)
 {
 	const struct replica *r = &look->replica;
 	json_t *row = json_object();
@@ -74,7 +75,7 @@ static int add_row(json_t *rows, const struct look *look, const char *why, struc
 		{"desired_snapshot_id", r->desired_snapshot_id}, {"round", or_null(r->round)},
 		{"active_round", or_null(r->active_round)}, {"run_id", or_null(r->run_id)},
 		{"postgres_version", r->postgres_version}, {"size", or_null(size)}, {"report", report_text(r)},
-		{"report_error", r->report_error}, {"last_error", why != NULL ? why : r->last_error},
+		{"report_error", r->report_error}, {"last_error", why != NULL ? why : r->last_error}, {"waits_for", waits},
 		{"replica_id", or_null(r->replica_id)}, {"server_id", or_null(r->server_id)}, {"group_id", or_null(r->group_id)}};
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		if (output_set(row, members[i].key, members[i].value, err) < 0)
@@ -84,6 +85,17 @@ static int add_row(json_t *rows, const struct look *look, const char *why, struc
 		json_object_set_new(row, "attempt", json_integer(r->attempt)) < 0)
 		return error_no_memory(err, "status");
 	return 0;
+}
+
+// The next round is wanted and waits for an older one's volume to go.
+static bool waits_for_a_volume(const struct look *look)
+{
+	const struct replica *r = &look->replica;
+	bool is_newer =
+		r->desired_snapshot_id != NULL &&
+		(r->last_restored_snapshot_id == NULL || strcmp(r->desired_snapshot_id, r->last_restored_snapshot_id) != 0);
+	return (r->state == STATE_ACTIVE || r->state == STATE_FAILED) && (is_newer || r->force_refresh) &&
+	       round_volumes_in_use(&look->scene);
 }
 
 static int show(struct manager *op, const char *namespace, json_t *rows, struct error *err)
@@ -96,14 +108,15 @@ static int show(struct manager *op, const char *namespace, json_t *rows, struct 
 		return 0;
 	if (look.replica.is_deleting && why_terminating(op->k8s, &look.replica, &why, err) < 0)
 		return -1;
-	return add_row(rows, &look, why, err);
+	const char *waits = waits_for_a_volume(&look) ? "the next round waits for " ROUND_VOLUMES_TEXT : NULL;
+	return add_row(rows, &look, why, waits, err);
 }
 
 int status(const struct settings *settings, enum output_format format, struct error *err)
 {
 	static const struct output_column columns[] = {{"NAMESPACE", "namespace", 0}, {"INTENT", "intent", 0},
 		{"STATE", "state", 0}, {"SNAPSHOT", "snapshot_id", 12}, {"POSTGRES", "postgres_version", 12}, {"SIZE", "size", 0},
-		{"REPORT", "report", 0}, {"LAST ERROR", "last_error", 100}};
+		{"REPORT", "report", 0}, {"LAST ERROR", "last_error", 100}, {"WAITS FOR", "waits_for", 100}};
 	AUTO(wiring) struct wiring *wiring = NULL;
 	AUTO(json) json_t *rows = json_array();
 	AUTO_FREE char(*names)[ENTRY_NAMESPACE_SIZE] = NULL;

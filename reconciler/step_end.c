@@ -1,45 +1,20 @@
 #include "reconciler/step_parts.h"
 
 #include "base/log.h"
+#include "reconciler/details.h"
 #include "reconciler/patch.h"
 #include <stdlib.h>
 #include <string.h>
 
-// What health_details holds beside grade and stage.
-static int make_details(const struct round_view *v, json_t **out, struct error *err)
-{
-	AUTO(json) json_t *details = json_object();
-	const struct deployment_view *deployment = scene_deployment(&v->scene, v->replica->round);
-	const json_t *checked = v->check == CHECK_DONE ? v->check_result->details : NULL;
-	int64_t seconds = (v->now_ms - v->replica->round_started_at_ms) / 1000;
-
-	int rc = details == NULL ? -1 : 0;
-	rc |= json_object_set_new(details, "attempt", json_integer(v->replica->attempt));
-	if (v->replica->round_started_at_ms != REPLICA_NEVER)
-		rc |= json_object_set_new(details, "restore_duration_sec", json_integer(seconds));
-	if (deployment != NULL && deployment->restored_bytes >= 0)
-		rc |= json_object_set_new(details, "restored_bytes", json_integer(deployment->restored_bytes));
-	if (deployment != NULL && deployment->restored_files >= 0)
-		rc |= json_object_set_new(details, "restored_files", json_integer(deployment->restored_files));
-	if (checked != NULL) {
-		AUTO(json) json_t *copy = json_deep_copy(checked);
-		rc |= json_object_update(details, copy);
-	}
-	if (rc != 0)
-		return error_no_memory(err, "health details");
-	*out = TAKE_PTR(details);
-	return 0;
-}
-
-static int make_report(const struct round_view *v, enum report_grade grade, const char *stage, const char *cause,
-	const char *postgres_version, char **out, struct error *err)
+static int make_report(const struct round_view *v, const struct step *step, const char *stage, const char *postgres_version,
+	char **out, struct error *err)
 {
 	AUTO(json) json_t *details = NULL;
 	AUTO(json) json_t *traffic = NULL;
 	struct error ignored;
 	const struct replica *r = v->replica;
 
-	if (make_details(v, &details, err) < 0)
+	if (details_make(v, &details, err) < 0)
 		return -1;
 	if (r->traffic != NULL && json_parse(r->traffic, strlen(r->traffic), &traffic, &ignored) < 0)
 		traffic = NULL; // a person's typing must not keep a report from leaving
@@ -51,9 +26,10 @@ static int make_report(const struct round_view *v, enum report_grade grade, cons
 		.intent = v->entry->intent,
 		.snapshot_id = r->round_snapshot_id,
 		.run_id = r->run_id[0] == '\0' ? NULL : r->run_id,
-		.grade = grade,
+		.grade = step->grade,
+		.owner = step->owner,
 		.stage = stage,
-		.cause = cause,
+		.cause = step->text[0] == '\0' ? NULL : step->text,
 		.postgres_version = postgres_version,
 		.observed_at_ms = v->now_ms,
 		.details = details,
@@ -69,15 +45,30 @@ static void count_round(struct manager *op, const struct round_view *v, enum rep
 			(double)(v->now_ms - v->replica->round_started_at_ms) / 1000.0);
 }
 
-int step_activate(struct manager *op, struct round_view *v, struct error *err)
+// What is active says so; what is salvaged serves too, but as a warning.
+static void say_active(struct manager *op, const struct round_view *v, const struct step *step, bool is_first)
+{
+	char name[OBJECT_NAME_SIZE];
+	name_deployment(v->replica->round, name);
+	log_info("active", LOG_STR("namespace", v->replica->namespace), LOG_STR("round", v->replica->round),
+		LOG_STR("grade", report_grade_text[step->grade]), LOG_STR("postgres", v->replica->postgres_version),
+		LOG_STR("run_id", v->replica->run_id));
+	if (step->grade == GRADE_SALVAGED)
+		step_say(op, v->replica, "apps/v1", "Deployment", name, true, "Salvaged", step->text);
+	else
+		step_say(op, v->replica, "apps/v1", "Deployment", name, false, is_first ? "Active" : "Refreshed",
+			"the database came up and passed its checks");
+}
+
+int step_activate(struct manager *op, struct round_view *v, const struct step *step, struct error *err)
 {
 	AUTO(patch) struct patch p = {0};
 	AUTO_FREE char *report = NULL;
-	char name[OBJECT_NAME_SIZE];
 	const struct check_result *result = v->check_result;
 	const struct deployment_view *deployment = scene_deployment(&v->scene, v->replica->round);
+	const char *stage = step->stage[0] == '\0' ? result->stage : step->stage;
 
-	if (make_report(v, result->grade, result->stage, NULL, result->server_version, &report, err) < 0)
+	if (make_report(v, step, stage, result->server_version, &report, err) < 0)
 		return -1;
 	patch_init(&p, v->replica);
 	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_ACTIVE]);
@@ -87,36 +78,36 @@ int step_activate(struct manager *op, struct round_view *v, struct error *err)
 	patch_set(&p, ANN_POSTGRES_VERSION, result->server_version);
 	patch_set(&p, ANN_FAILURES, NULL);
 	patch_set(&p, ANN_FAILED_AT, NULL);
-	patch_set(&p, ANN_LAST_ERROR, NULL);
+	patch_set(&p, ANN_LAST_ERROR, step->text[0] == '\0' ? NULL : step->text);
 	patch_set(&p, ANN_REPORT, report);
 	patch_set(&p, ANN_REPORT_ERROR, NULL);
 	bool is_first = v->replica->active_round[0] == '\0';
 	if (patch_send(&p, op->k8s, v->replica, err) < 0)
 		return -1;
-	count_round(op, v, result->grade);
-	metrics_raise(
-		op->metrics, METRIC_LAST_VERIFIED_TIMESTAMP_SECONDS, v->entry->intent, NULL, NULL, (double)v->now_ms / 1000.0);
+	count_round(op, v, step->grade);
+	if (step->grade != GRADE_SALVAGED)
+		metrics_raise(op->metrics, METRIC_LAST_VERIFIED_TIMESTAMP_SECONDS, v->entry->intent, NULL, NULL,
+			(double)v->now_ms / 1000.0);
 	if (deployment != NULL && deployment->restored_bytes > 0)
 		metrics_add(op->metrics, METRIC_RESTORED_BYTES_TOTAL, NULL, NULL, NULL, (double)deployment->restored_bytes);
 	checks_forget(op->checks, v->replica->namespace, v->replica->round);
-	name_deployment(v->replica->round, name);
-	log_info("active", LOG_STR("namespace", v->replica->namespace), LOG_STR("round", v->replica->round),
-		LOG_STR("postgres", v->replica->postgres_version), LOG_STR("run_id", v->replica->run_id));
-	step_say(op, v->replica, "apps/v1", "Deployment", name, false, is_first ? "Active" : "Refreshed",
-		"the database came up and passed its checks");
+	say_active(op, v, step, is_first);
 	return 0;
 }
 
 // The volume was too small: twice the size for the next round, up to the maximum.
 static void enlarge_volume(struct manager *op, const struct round_view *v, struct patch *p)
 {
-	int64_t now = step_volume_bytes(v);
-	bool is_capped = now >= v->sizing.storage_size_maximum_bytes / 2;
-	patch_set_int(p, ANN_VOLUME_BYTES, is_capped ? v->sizing.storage_size_maximum_bytes : now * 2);
-	if (now >= v->sizing.storage_size_maximum_bytes)
-		step_say(op, v->replica, NULL, NULL, NULL, true, "VolumeAtMaximum",
-			"the restore does not fit into storageSizeMaximum: raise it, or the next rounds will fail in the same "
-			"way");
+	int64_t now = round_volume_bytes(v), maximum = v->sizing.storage_size_maximum_bytes;
+	bool is_capped = now > maximum / 2;
+	patch_set_int(p, ANN_VOLUME_BYTES, is_capped ? maximum : now * 2);
+	if (is_capped)
+		step_say(op, v->replica, NULL, NULL, NULL, true, "VolumeSizeCapped",
+			now >= maximum
+				? "the restore does not fit into storageSizeMaximum: raise it, or the next rounds will fail "
+				  "in the same way"
+				: "the restore did not fit, and storageSizeMaximum allows the next volume less than twice "
+				  "the size");
 }
 
 int step_fail(struct manager *op, struct round_view *v, const struct step *step, struct error *err)
@@ -127,7 +118,7 @@ int step_fail(struct manager *op, struct round_view *v, const struct step *step,
 	const char *version =
 		v->check == CHECK_DONE && v->check_result->server_version[0] != '\0' ? v->check_result->server_version : NULL;
 
-	if (make_report(v, step->grade, step->stage, step->text, version, &report, err) < 0)
+	if (make_report(v, step, step->stage, version, &report, err) < 0)
 		return -1;
 	patch_init(&p, v->replica);
 	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_FAILED]);
@@ -144,8 +135,8 @@ int step_fail(struct manager *op, struct round_view *v, const struct step *step,
 	checks_forget(op->checks, v->replica->namespace, v->replica->round);
 	name_restore(v->replica->round, job);
 	log_warn("round failed", LOG_STR("namespace", v->replica->namespace), LOG_STR("round", v->replica->round),
-		LOG_STR("grade", report_grade_text[step->grade]), LOG_STR("stage", step->stage), LOG_STR("cause", step->text),
-		LOG_STR("run_id", v->replica->run_id));
+		LOG_STR("grade", report_grade_text[step->grade]), LOG_STR("owner", report_owner_text[step->owner]),
+		LOG_STR("stage", step->stage), LOG_STR("cause", step->text), LOG_STR("run_id", v->replica->run_id));
 	step_say(op, v->replica, "batch/v1", "Job", job, true, "RestoreFailed", step->text);
 	return 0;
 }

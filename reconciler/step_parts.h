@@ -10,9 +10,6 @@
 struct build step_build(const struct manager *op, const struct round_view *view);
 struct build_round step_round(const struct round_view *view);
 
-// Size of the round's volume: what an earlier round asked for is a floor like the setting; the maximum holds for both.
-int64_t step_volume_bytes(const struct round_view *view);
-
 // An Event about an object of the replica's Namespace, or about the Namespace (kind NULL). Its action is its reason.
 void step_say(struct manager *op, const struct replica *replica, const char *api_version, const char *kind, const char *name,
 	bool is_warning, const char *reason, const char *note);
@@ -30,10 +27,14 @@ MUST_CHECK int step_make(struct manager *op, struct round_view *view, struct err
 
 // step_start.c
 MUST_CHECK int step_start(struct manager *op, struct round_view *view, const struct step *step, struct error *err);
+// What is asked of the checks, but for the user's password. False when there is no pod to ask.
+bool step_check_request(const struct round_view *view, struct check_request *out);
 MUST_CHECK int step_check(struct manager *op, const struct round_view *view, struct error *err);
+// The Deployment that serves gets the resources that are wanted now.
+MUST_CHECK int step_resize(struct manager *op, const struct round_view *view, struct error *err);
 
 // step_end.c
-MUST_CHECK int step_activate(struct manager *op, struct round_view *view, struct error *err);
+MUST_CHECK int step_activate(struct manager *op, struct round_view *view, const struct step *step, struct error *err);
 MUST_CHECK int step_fail(struct manager *op, struct round_view *view, const struct step *step, struct error *err);
 
 #endif

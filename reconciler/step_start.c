@@ -61,27 +61,35 @@ int step_start(struct manager *op, struct round_view *v, const struct step *step
 	return 0;
 }
 
+bool step_check_request(const struct round_view *v, struct check_request *out)
+{
+	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, false);
+	const struct deployment_view *deployment = scene_deployment(&v->scene, v->replica->round);
+	if (pod == NULL || deployment == NULL)
+		return false;
+	*out = (struct check_request){.port = POSTGRES_PORT,
+		.user = "postgres",
+		.expected_major = deployment->postgres_major,
+		.depth = v->sizing.depth};
+	memcpy(out->namespace, v->replica->namespace, sizeof(out->namespace));
+	memcpy(out->round_key, v->replica->round, sizeof(out->round_key));
+	memcpy(out->host, pod->ip, sizeof(out->host));
+	return true;
+}
+
 int step_check(struct manager *op, const struct round_view *v, struct error *err)
 {
 	AUTO(json) json_t *object = NULL;
 	AUTO(secret) struct secret password = {0};
-	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, false);
-	const struct deployment_view *deployment = scene_deployment(&v->scene, v->replica->round);
+	struct check_request request;
 
-	if (pod == NULL || deployment == NULL)
+	if (!step_check_request(v, &request))
 		return error_set(err, ERROR_INTERNAL, "a check without a pod");
 	if (k8s_get(op->k8s, &K8S_SECRET, v->replica->namespace, NAME_SUPERUSER_SECRET, &object, err) < 0 ||
 		secret_data_get(json_object_get(object, "data"), "password", &password, err) < 0)
 		return error_wrap(err, "secret %s", NAME_SUPERUSER_SECRET);
-	struct check_request request = {.port = POSTGRES_PORT,
-		.user = "postgres",
-		.password = &password,
-		.expected_major = deployment->postgres_major,
-		.depth = v->sizing.depth};
-	memcpy(request.namespace, v->replica->namespace, sizeof(request.namespace));
-	memcpy(request.round_key, v->replica->round, sizeof(request.round_key));
-	memcpy(request.host, pod->ip, sizeof(request.host));
-	if (deployment->has_tls) {
+	request.password = &password;
+	if (scene_deployment(&v->scene, v->replica->round)->has_tls) {
 		const struct trust *trust = authority_trust(op->authority);
 		if (trust == NULL)
 			return error_set(err, ERROR_TRANSIENT, "the operator has no CA yet");
@@ -89,4 +97,21 @@ int step_check(struct manager *op, const struct round_view *v, struct error *err
 		request.ca_pem = trust->bundle_pem;
 	}
 	return checks_start(op->checks, &request, err);
+}
+
+int step_resize(struct manager *op, const struct round_view *v, struct error *err)
+{
+	AUTO(json) json_t *patch = NULL;
+	AUTO(json) json_t *answer = NULL;
+	const struct build b = step_build(op, v);
+	const struct workload *of = &scene_deployment(&v->scene, v->replica->active_round)->of;
+
+	if (build_resize(&b, of->uid, &patch, err) < 0 ||
+		k8s_patch_strategic(op->k8s, &K8S_DEPLOYMENT, of->namespace, of->name, patch, &answer, err) < 0)
+		return -1;
+	cache_saw(op->cache, &K8S_DEPLOYMENT, answer);
+	log_info("resized", LOG_STR("namespace", of->namespace), LOG_STR("deployment", of->name));
+	step_say(op, v->replica, "apps/v1", "Deployment", of->name, false, "Resized",
+		"CPU and memory were changed as the worklist or the settings say: PostgreSQL starts again");
+	return 0;
 }

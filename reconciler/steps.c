@@ -24,19 +24,12 @@ struct build step_build(const struct manager *op, const struct round_view *v)
 		.has_native_sidecars = op->has_native_sidecars};
 }
 
-int64_t step_volume_bytes(const struct round_view *v)
-{
-	int64_t bytes =
-		v->sizing.storage_size_bytes > v->replica->volume_bytes ? v->sizing.storage_size_bytes : v->replica->volume_bytes;
-	return bytes > v->sizing.storage_size_maximum_bytes ? v->sizing.storage_size_maximum_bytes : bytes;
-}
-
 struct build_round step_round(const struct round_view *v)
 {
 	struct build_round round = {.snapshot_id = v->replica->round_snapshot_id,
 		.attempt = v->replica->attempt,
 		.run_id = v->replica->run_id,
-		.pvc_bytes = step_volume_bytes(v)};
+		.pvc_bytes = round_volume_bytes(v)};
 	memcpy(round.key, v->replica->round, sizeof(round.key));
 	return round;
 }
@@ -177,7 +170,7 @@ int step_do(
 		rc = step_check(op, view, err);
 		break;
 	case STEP_ACTIVATE:
-		rc = step_activate(op, view, err);
+		rc = step_activate(op, view, step, err);
 		break;
 	case STEP_FAIL:
 		rc = step_fail(op, view, step, err);
@@ -191,6 +184,9 @@ int step_do(
 		break;
 	case STEP_DISCARD:
 		rc = sweep_all(op, view, err);
+		break;
+	case STEP_RESIZE:
+		rc = step_resize(op, view, err);
 		break;
 	case STEP_SWEEP:
 		rc = sweep_over(op, view, err);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "builders/objects.h"
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,7 @@ int deployment_view_from_json(const json_t *deployment, struct deployment_view *
 	made.restored_files = integer_of(json_find_str(metadata, "annotations", ANN_RESTORED_FILES), -1);
 	const char *tls = json_find_str(metadata, "annotations", ANN_TLS);
 	made.has_tls = tls != NULL && strcmp(tls, ANN_TLS_VALUE) == 0;
+	copy_cut(json_find_str(metadata, "annotations", ANN_SIZING), made.sizing, sizeof(made.sizing));
 	*out = made;
 	return 0;
 }
@@ -133,6 +135,33 @@ static int read_ended(const json_t *status, struct pod_view *pod, struct error *
 	return message != NULL && pod->message == NULL ? error_no_memory(err, "termination message") : 0;
 }
 
+static int64_t time_of(const json_t *state, const char *key)
+{
+	int64_t ms = 0;
+	struct error ignored;
+	const char *text = json_find_str(state, key);
+	return text == NULL || clock_parse(text, &ms, &ignored) < 0 ? 0 : ms;
+}
+
+static void read_prepare(const json_t *status, struct pod_view *pod)
+{
+	const char *name = json_find_str(status, "name");
+	if (pod->is_restore || name == NULL || strcmp(name, CONTAINER_PREPARE) != 0)
+		return;
+	const json_t *running = json_find(status, "state", "running");
+	const json_t *ended = json_find(status, "state", "terminated");
+	if (running != NULL)
+		pod->prepare = PREPARE_RUNNING;
+	else if (ended != NULL && json_find_int(-1, ended, "exitCode") == 0)
+		pod->prepare = PREPARE_DONE;
+	else if (ended == NULL)
+		ended = json_find(status, "lastState", "terminated");
+	pod->prepare_started_at_ms = time_of(running != NULL ? running : ended, "startedAt");
+	pod->prepare_ended_at_ms = running != NULL ? 0 : time_of(ended, "finishedAt");
+	json_int_t restarts = json_find_int(0, status, "restartCount");
+	pod->prepare_restarts = restarts < 0 ? 0 : restarts > INT_MAX ? INT_MAX : (int)restarts;
+}
+
 // What is said of the pod as a whole. Its phase is not read: it lags behind what its containers say.
 static void read_pod_status(const json_t *pod, struct pod_view *out)
 {
@@ -166,6 +195,7 @@ int pod_view_from_json(const json_t *pod, struct pod_view *out, struct error *er
 		const json_t *status;
 		json_array_foreach (json_find(pod, "status", status_lists[list]), i, status) {
 			read_waiting(status, &made);
+			read_prepare(status, &made);
 			if (read_ended(status, &made, err) < 0) {
 				pod_view_fini(&made);
 				return -1;
@@ -191,16 +221,26 @@ int pvc_view_from_json(const json_t *pvc, struct pvc_view *out, struct error *er
 	return 0;
 }
 
+// A pod's word: a count that cannot be is none.
+static int64_t count_of(const json_t *line, const char *key)
+{
+	json_int_t count = json_find_int(-1, line, key);
+	return count < 0 ? -1 : (int64_t)count;
+}
+
 bool restore_message_parse(const char *text, struct restore_message *out)
 {
 	struct error ignored;
 	AUTO(json) json_t *line = NULL;
 	if (text == NULL || json_parse(text, strlen(text), &line, &ignored) < 0 || !json_is_object(line))
 		return false;
-	*out = (struct restore_message){.bytes = json_find_int(-1, line, "bytes"), .files = json_find_int(-1, line, "files")};
+	*out = (struct restore_message){
+		.bytes = count_of(line, "bytes"), .files = count_of(line, "files"), .seconds = count_of(line, "seconds")};
 	// "15", "9.6" is out of scope, "15.4" never stands in PG_VERSION.
 	out->postgres_major = (int)integer_of(json_find_str(line, "postgres_version"), 0);
 	copy_cut(json_find_str(line, "error"), out->error, sizeof(out->error));
 	copy_cut(json_find_str(line, "stage"), out->stage, sizeof(out->stage));
+	copy_cut(json_find_str(line, "layout"), out->layout, sizeof(out->layout));
+	copy_cut(json_find_str(line, "engine"), out->engine, sizeof(out->engine));
 	return true;
 }

@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "builders/names.h"
+#include "builders/sizing.h"
 #include "canopy/entry.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,12 +35,20 @@ struct job_view {
 	char message[WORKLOAD_MESSAGE_SIZE];
 };
 
+// Where the init container `prepare` of a PostgreSQL pod stands.
+enum prepare_state {
+	PREPARE_WAITING, // it has not run yet, or ended badly and is to run again
+	PREPARE_RUNNING,
+	PREPARE_DONE, // it ended well
+};
+
 struct deployment_view {
 	struct workload of;
 	bool is_available;
 	int postgres_major;                     // app.kubernetes.io/version; 0 when missing
 	int64_t restored_bytes, restored_files; // -1 when not said
 	bool has_tls;                           // PostgreSQL speaks TLS alone to other hosts
+	char sizing[BUILD_SIZING_SIZE];         // what its containers were sized by (builders/sizing.h); "" when not said
 };
 
 struct pod_view {
@@ -54,6 +63,11 @@ struct pod_view {
 	char ended_container[WORKLOAD_REASON_SIZE];
 	int exit_code;
 	char *message; // its termination message (the restore container's, where it is a restore pod); NULL when none
+	// Of a PostgreSQL pod. Times of its last run, by the node's clock; 0: never. What it said when it ended well is not kept:
+	// reconciler/pod_words.h reads it when the round ends.
+	enum prepare_state prepare;
+	int prepare_restarts;
+	int64_t prepare_started_at_ms, prepare_ended_at_ms;
 };
 
 struct pvc_view {
@@ -69,9 +83,11 @@ MUST_CHECK int pvc_view_from_json(const json_t *pvc, struct pvc_view *out, struc
 // The one JSON line of a restore pod (builders/scripts): what it restored, or why not.
 struct restore_message {
 	int postgres_major;                // 0 when it names none
-	int64_t bytes, files;              // -1 when not said
+	int64_t bytes, files, seconds;     // -1 when not said
 	char error[WORKLOAD_MESSAGE_SIZE]; // "" when it worked
 	char stage[32];
+	char layout[32]; // of the backup's folders; "" when not said
+	char engine[64]; // name and version of the engine; "" when not said
 };
 
 // False when text is no such line (NULL, empty, cut, no JSON).

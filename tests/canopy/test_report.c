@@ -59,13 +59,13 @@ static void each_grade_says_what_it_should(void **state)
 		{GRADE_SALVAGED, "salvaged", "failure", "salvaged: the write-ahead log was reset: it broke"},
 		{GRADE_FAILED, "failed", "failure", "it broke"},
 		{GRADE_INCONCLUSIVE, "inconclusive", "failure",
-			"inconclusive: the cluster, the network or the credentials are to blame, the backup was not judged: it "
-			"broke"},
+			"inconclusive: the image is to blame, the backup was not judged: it broke"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		char why[128];
 		struct report report = full;
 		report.grade = rows[i].grade;
+		report.owner = rows[i].error == NULL ? OWNER_NONE : OWNER_IMAGE;
 		report.cause = rows[i].error == NULL ? NULL : "it broke";
 		AUTO(json) json_t *body = build(&report);
 		if (!contract_holds("VerificationArgs", body, why, sizeof(why)))
@@ -76,9 +76,11 @@ static void each_grade_says_what_it_should(void **state)
 		assert_true(json_is_true(json_find(body, "replica_healthy")) == (rows[i].error == NULL));
 		if (rows[i].error == NULL) {
 			assert_null(json_find(body, "error"));
+			assert_null(json_find(body, "health_details", "owner"));
 		} else {
 			assert_string_equal(json_find_str(body, "error"), rows[i].error);
 			assert_string_equal(json_find_str(body, "health_details", "cause"), "it broke");
+			assert_string_equal(json_find_str(body, "health_details", "owner"), "image");
 		}
 	}
 }

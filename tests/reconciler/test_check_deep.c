@@ -1,6 +1,7 @@
 // The deep stages on a real PostgreSQL: what they read of a sound one, and what they say of a damaged one.
 #include "base/clock.h"
 #include "tests/reconciler/checked_server.h"
+#include "tests/reconciler/manual.h"
 #include "tests/support/cmocka.h"
 #include <dirent.h>
 #include <fcntl.h>
@@ -99,6 +100,9 @@ static void a_sound_server_passes_and_says_what_was_read(void **state)
 	AUTO(json) json_t *details = result.details;
 	checked_server_assert(&result, GRADE_CLEAN, "checksums", "");
 
+	AUTO(json) json_t *carried = manual_keys_of(details);
+	AUTO(json) json_t *manual = manual_keys();
+	manual_assert_within(carried, manual, "is told by a check and not in docs/health-details.md");
 	assert_string_equal(json_find_str(details, "depth"), "deep");
 	// 70 in the table, 2 + 1 by inheritance, 1 without columns, 2 in the part, 3 in the view, 1 page of the large object.
 	assert_int_equal(json_find_int(0, details, "rows_read"), 80);

@@ -1,5 +1,6 @@
 // next_step: every row of the table in design.md "A round: next_step".
 #include "reconciler/round.h"
+#include "builders/exit_codes.h"
 #include "tests/reconciler/scenes.h"
 #include "tests/support/cmocka.h"
 #include <stdio.h>
@@ -31,6 +32,11 @@ struct seen {
 	const char *waiting_reason;
 	bool is_available;
 	int64_t deployment_age_ms;
+	enum prepare_state prepare;
+	int prepare_restarts;
+	int64_t prepare_began_ms, prepare_ended_ms; // before now; 0: it has not
+	bool is_pod_deleting, has_two_volumes;
+	const char *sizing; // of the Deployment; NULL: not said
 };
 
 struct row {
@@ -41,11 +47,20 @@ struct row {
 	bool has_slot;
 	enum check_state check;
 	enum report_grade check_grade;
+	const struct pod_words *words;
+	bool allows_reset_wal;
 	enum step_kind kind;
-	enum report_grade grade; // with STEP_FAIL
+	enum report_grade grade; // with STEP_FAIL and STEP_ACTIVATE
+	enum report_owner owner; // with STEP_FAIL; OWNER_NONE: not looked at
+	bool is_volume_bound;
 	bool is_volume_full;	 // with STEP_FAIL
 	const char *text;	 // part of the step's text; NULL: not looked at
 };
+
+static const struct pod_words clean_words = {.has_prepared = true};
+static const struct pod_words repaired_words = {.has_prepared = true, .is_repaired = true};
+static const struct pod_words salvaged_words = {.has_prepared = true, .is_repaired = true, .salvaged = "WAL from 0/3 on was lost"};
+static const struct pod_words lost_words = {0};
 
 #define S1 ",\"snapshot_id\":\"s1\""
 #define S2 ",\"snapshot_id\":\"s2\""
@@ -175,6 +190,132 @@ static const struct row rows[] = {
 	{.label = "failed refresh: the old round serves on", .intent = "analytics", .entry = S1,
 		.annotations = FAILED ",\"active-round\":\"" OLD "\",\"last-restored-snapshot-id\":\"s0\"",
 		.seen = {.round = OLD, .has_deployment = true, .has_pvc = true}, .kind = STEP_WAIT},
+
+	// The time-out counts what comes before prepare and after it.
+	{.label = "starting, prepare runs for hours", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .prepare = PREPARE_RUNNING,
+			.prepare_began_ms = MINUTES(299), .deployment_age_ms = MINUTES(300)},
+		.kind = STEP_WAIT, .text = "recovery"},
+	{.label = "starting, prepare runs on a node that is gone", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .prepare = PREPARE_RUNNING,
+			.prepare_began_ms = MINUTES(299), .deployment_age_ms = MINUTES(300), .is_pod_deleting = true},
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_CLUSTER},
+	{.label = "starting, 20 minutes before prepare and 9 after it", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .prepare = PREPARE_DONE,
+			.prepare_began_ms = MINUTES(280), .prepare_ended_ms = MINUTES(9), .deployment_age_ms = MINUTES(300)},
+		.kind = STEP_WAIT},
+	{.label = "starting, 20 minutes before prepare and 11 after it", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .prepare = PREPARE_DONE,
+			.prepare_began_ms = MINUTES(280), .prepare_ended_ms = MINUTES(11), .deployment_age_ms = MINUTES(300)},
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_CLUSTER, .text = "not available in time"},
+	{.label = "starting, prepare needed a second run", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .prepare = PREPARE_DONE, .prepare_restarts = 1,
+			.prepare_began_ms = MINUTES(200), .prepare_ended_ms = MINUTES(29), .deployment_age_ms = MINUTES(300)},
+		.kind = STEP_WAIT},
+	{.label = "starting, prepare needed a second run and that is long ago", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .prepare = PREPARE_DONE, .prepare_restarts = 1,
+			.prepare_began_ms = MINUTES(200), .prepare_ended_ms = MINUTES(31), .deployment_age_ms = MINUTES(300)},
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE},
+	{.label = "starting, the image cannot be had", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .waiting_reason = "ImagePullBackOff",
+			.deployment_age_ms = MINUTES(31)},
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_IMAGE, .text = "ImagePullBackOff"},
+
+	// What will never work fails at once; what may, is tried again.
+#define ENDED(code)                                                                                                     \
+	.round = KEY, .has_deployment = true, .has_postgres_pod = true, .exit_code = (code), .prepare_began_ms = MINUTES(2), \
+	.prepare_ended_ms = MINUTES(1), .deployment_age_ms = MINUTES(3),                                                 \
+	.message = "{\"error\":\"the words of prepare\",\"stage\":\"recovery\"}"
+	{.label = "starting, recovery failed a minute ago", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {ENDED(EXIT_RECOVERY_FAILED)}, .kind = STEP_FAIL, .grade = GRADE_FAILED, .owner = OWNER_BACKUP,
+		.text = "the words of prepare"},
+	{.label = "starting, recovery failed and runs again", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {ENDED(EXIT_RECOVERY_FAILED), .prepare = PREPARE_RUNNING}, .kind = STEP_FAIL, .grade = GRADE_FAILED,
+		.owner = OWNER_BACKUP},
+	{.label = "starting, the image is of another major", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {ENDED(EXIT_WRONG_MAJOR)}, .kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_IMAGE},
+	{.label = "starting, the image lacks a locale", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {ENDED(EXIT_LOCALE_ABSENT)}, .kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_IMAGE},
+	{.label = "starting, recovery filled the volume", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {ENDED(EXIT_VOLUME_FULL)}, .kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_SETTINGS,
+		.is_volume_full = true},
+	{.label = "starting, recovery stalled once", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {ENDED(EXIT_RECOVERY_STALLED)}, .kind = STEP_WAIT},
+	{.label = "starting, recovery stalled three times", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {ENDED(EXIT_RECOVERY_STALLED), .prepare_restarts = 2}, .kind = STEP_WAIT},
+	{.label = "starting, recovery stalled three times and is tried a fourth time", .intent = "verify", .entry = S1,
+		.annotations = STARTING, .seen = {ENDED(EXIT_RECOVERY_STALLED), .prepare_restarts = 3, .prepare = PREPARE_RUNNING},
+		.kind = STEP_WAIT, .text = "recovery"},
+	{.label = "starting, recovery stalled four times", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {ENDED(EXIT_RECOVERY_STALLED), .prepare_restarts = 3}, .kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE,
+		.owner = OWNER_CLUSTER, .text = "the words of prepare"},
+	{.label = "starting, prepare failed and nothing tries it again", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .exit_code = 137,
+			.prepare_began_ms = MINUTES(40), .prepare_ended_ms = MINUTES(31), .deployment_age_ms = MINUTES(41)},
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .text = "exit code 137"},
+
+	// What prepare did to get there decides the grade.
+#define PASSED .round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true
+	{.label = "passed, prepare did nothing to the data", .intent = "verify", .entry = S1, .annotations = STARTING, .seen = {PASSED},
+		.check = CHECK_DONE, .words = &clean_words, .kind = STEP_ACTIVATE, .grade = GRADE_CLEAN},
+	{.label = "passed, repaired", .intent = "verify", .entry = S1, .annotations = STARTING, .seen = {PASSED}, .check = CHECK_DONE,
+		.words = &repaired_words, .kind = STEP_ACTIVATE, .grade = GRADE_REPAIRED},
+	{.label = "passed, salvaged where that is allowed", .intent = "analytics", .entry = S1, .annotations = STARTING,
+		.seen = {PASSED}, .check = CHECK_DONE, .words = &salvaged_words, .allows_reset_wal = true, .kind = STEP_ACTIVATE,
+		.grade = GRADE_SALVAGED, .owner = OWNER_BACKUP, .text = "WAL from 0/3 on was lost"},
+	{.label = "passed, salvaged where that is not allowed", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {PASSED}, .check = CHECK_DONE, .words = &salvaged_words, .kind = STEP_FAIL, .grade = GRADE_SALVAGED,
+		.owner = OWNER_BACKUP, .text = "WAL from 0/3 on was lost"},
+	{.label = "passed, prepare's word is lost", .intent = "analytics", .entry = S1, .annotations = STARTING, .seen = {PASSED},
+		.check = CHECK_DONE, .words = &lost_words, .kind = STEP_ACTIVATE, .grade = GRADE_CLEAN},
+	{.label = "passed, prepare's word is lost and it may have reset the WAL", .intent = "analytics", .entry = S1,
+		.annotations = STARTING, .seen = {PASSED}, .check = CHECK_DONE, .words = &lost_words, .allows_reset_wal = true,
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_CLUSTER, .text = "is lost"},
+
+	// Two rounds' volumes at most.
+	{.label = "active, newer snapshot, two volumes within the grace", .intent = "analytics", .entry = S2,
+		.annotations = ACTIVE("2026-11-20T11:59:00Z") REPORTED, .has_slot = true,
+		.seen = {.round = OLD, .has_pvc = true, .has_two_volumes = true}, .kind = STEP_WAIT, .is_volume_bound = true,
+		.text = "a third is not made"},
+	{.label = "active, newer snapshot, two volumes and no slot: no slot is asked for", .intent = "analytics", .entry = S2,
+		.annotations = ACTIVE("2026-11-20T11:59:00Z") REPORTED,
+		.seen = {.round = OLD, .has_pvc = true, .has_two_volumes = true}, .kind = STEP_WAIT, .is_volume_bound = true},
+	{.label = "active, newer snapshot, two volumes past the grace", .intent = "analytics", .entry = S2,
+		.annotations = ACTIVE("2026-11-20T11:50:00Z") REPORTED, .has_slot = true,
+		.seen = {.round = OLD, .has_pvc = true, .has_two_volumes = true}, .kind = STEP_SWEEP, .is_volume_bound = true},
+	{.label = "active, newer snapshot, one volume", .intent = "analytics", .entry = S2,
+		.annotations = ACTIVE("2026-11-20T11:50:00Z") REPORTED, .has_slot = true, .seen = {.round = KEY, .has_pvc = true},
+		.kind = STEP_CLAIM},
+	{.label = "failed, two volumes: that of the failed round goes though the grace is long", .intent = "analytics", .entry = S1,
+		.annotations = FAILED ",\"active-round\":\"" OLD "\",\"last-restored-snapshot-id\":\"s0\","
+			       "\"last-restored-at\":\"2026-11-20T10:00:00Z\"",
+		.has_slot = true, .seen = {.round = KEY, .has_pvc = true, .has_two_volumes = true}, .kind = STEP_SWEEP,
+		.is_volume_bound = true},
+
+	// The Deployment that serves follows its sizing.
+	{.label = "active, sized as is wanted", .intent = "analytics", .entry = S1,
+		.annotations = ACTIVE("2026-11-20T01:00:00Z") REPORTED, .seen = {.round = KEY, .has_deployment = true, .sizing = ""},
+		.kind = STEP_WAIT},
+	{.label = "active, sized otherwise", .intent = "analytics", .entry = S1,
+		.annotations = ACTIVE("2026-11-20T01:00:00Z") REPORTED,
+		.seen = {.round = KEY, .has_deployment = true, .sizing = "01234567"}, .kind = STEP_RESIZE},
+	{.label = "active, sized otherwise, and a newer snapshot: the new round has the new size", .intent = "analytics", .entry = S2,
+		.annotations = ACTIVE("2026-11-20T01:00:00Z") REPORTED, .has_slot = true,
+		.seen = {.round = KEY, .has_deployment = true, .sizing = "01234567"}, .kind = STEP_CLAIM},
+	{.label = "active, the Deployment does not say how it is sized", .intent = "analytics", .entry = S1,
+		.annotations = ACTIVE("2026-11-20T01:00:00Z") REPORTED, .seen = {.round = KEY, .has_deployment = true},
+		.kind = STEP_WAIT},
+	{.label = "active, sized otherwise, of another round", .intent = "analytics", .entry = S1,
+		.annotations = ACTIVE("2026-11-20T11:59:00Z") REPORTED,
+		.seen = {.round = OLD, .has_deployment = true, .sizing = "01234567"}, .kind = STEP_WAIT},
+	{.label = "active, sized otherwise, no longer in the worklist", .intent = "analytics",
+		.annotations = ACTIVE("2026-11-20T01:00:00Z") REPORTED,
+		.seen = {.round = KEY, .has_deployment = true, .sizing = "01234567"}, .kind = STEP_WAIT},
+	{.label = "active, verify, sized otherwise", .intent = "verify", .entry = S1, .annotations = ACTIVE("2026-11-20T11:59:00Z"),
+		.seen = {.round = KEY, .has_deployment = true, .sizing = "01234567"}, .kind = STEP_WAIT},
+	{.label = "failed refresh, what serves is sized otherwise", .intent = "analytics", .entry = S1,
+		.annotations = FAILED ",\"active-round\":\"" OLD "\",\"last-restored-snapshot-id\":\"s0\"",
+		.seen = {.round = OLD, .has_deployment = true, .sizing = "01234567"}, .kind = STEP_RESIZE},
 };
 
 // The objects of a row, in memory of the caller.
@@ -182,7 +323,7 @@ struct stage {
 	struct job_view job;
 	struct deployment_view deployment;
 	struct pod_view pods[2];
-	struct pvc_view pvc;
+	struct pvc_view pvcs[2];
 	char message[512];
 };
 
@@ -196,18 +337,43 @@ static struct workload workload_of(const struct seen *seen, int64_t created_at_m
 
 static void set_pod(const struct seen *seen, bool is_restore, struct stage *stage, struct pod_view *pod)
 {
+	const int64_t now_ms = scene_now_ms();
 	*pod = (struct pod_view){.of = workload_of(seen, 0), .is_restore = is_restore,
 		.has_lost_sidecar = is_restore && seen->has_lost_sidecar,
-		.exit_code = seen->exit_code};
+		.exit_code = seen->exit_code,
+		.prepare = seen->prepare,
+		.prepare_restarts = seen->prepare_restarts,
+		.prepare_started_at_ms = seen->prepare_began_ms == 0 ? 0 : now_ms - seen->prepare_began_ms,
+		.prepare_ended_at_ms = seen->prepare_ended_ms == 0 ? 0 : now_ms - seen->prepare_ended_ms};
+	pod->of.is_deleting = seen->is_deleting || seen->is_pod_deleting;
 	(void)snprintf(pod->ip, sizeof(pod->ip), "127.64.0.2");
 	(void)snprintf(stage->message, sizeof(stage->message), "%s", seen->message == NULL ? "" : seen->message);
 	pod->message = seen->message == NULL ? NULL : stage->message;
 	if (seen->exit_code != 0) {
 		(void)snprintf(pod->ended_reason, sizeof(pod->ended_reason), "Error");
-		(void)snprintf(pod->ended_container, sizeof(pod->ended_container), "restore");
+		(void)snprintf(pod->ended_container, sizeof(pod->ended_container), "%s",
+			is_restore ? CONTAINER_RESTORE : CONTAINER_PREPARE);
 	}
 	if (seen->waiting_reason != NULL)
 		(void)snprintf(pod->waiting_reason, sizeof(pod->waiting_reason), "%s", seen->waiting_reason);
+}
+
+static struct settings_for_intent sizing_of(const struct row *row)
+{
+	static char memory[] = "1Gi";
+	return (struct settings_for_intent){.ready_timeout_ms = MINUTES(30), .switchover_grace_ms = MINUTES(2), .memory_limit = memory,
+		.storage_size_bytes = INT64_C(1) << 30, .storage_size_maximum_bytes = INT64_C(8) << 30,
+		.allow_reset_wal = row != NULL && row->allows_reset_wal};
+}
+
+// "": as is wanted.
+static void set_sizing(const struct seen *seen, struct deployment_view *deployment)
+{
+	const struct settings_for_intent wanted = sizing_of(NULL);
+	if (seen->sizing != NULL && seen->sizing[0] == '\0')
+		build_sizing(&wanted, deployment->sizing);
+	else if (seen->sizing != NULL)
+		(void)snprintf(deployment->sizing, sizeof(deployment->sizing), "%s", seen->sizing);
 }
 
 static struct scene set_stage(const struct seen *seen, struct stage *stage)
@@ -215,10 +381,10 @@ static struct scene set_stage(const struct seen *seen, struct stage *stage)
 	struct scene scene = {.jobs = &stage->job,
 		.deployments = &stage->deployment,
 		.pods = stage->pods,
-		.pvcs = &stage->pvc,
+		.pvcs = stage->pvcs,
 		.job_count = seen->has_job,
 		.deployment_count = seen->has_deployment,
-		.pvc_count = seen->has_pvc};
+		.pvc_count = (size_t)seen->has_pvc + seen->has_two_volumes};
 	*stage = (struct stage){0};
 	if (seen->round == NULL)
 		return scene;
@@ -227,7 +393,9 @@ static struct scene set_stage(const struct seen *seen, struct stage *stage)
 	stage->deployment = (struct deployment_view){.of = workload_of(seen, scene_now_ms() - seen->deployment_age_ms),
 		.is_available = seen->is_available,
 		.postgres_major = 15};
-	stage->pvc = (struct pvc_view){.of = workload_of(seen, 0)};
+	set_sizing(seen, &stage->deployment);
+	stage->pvcs[0] = stage->pvcs[1] = (struct pvc_view){.of = workload_of(seen, 0)};
+	(void)snprintf(stage->pvcs[1].of.round, sizeof(stage->pvcs[1].of.round), "%s", strcmp(seen->round, KEY) == 0 ? OLD : KEY);
 	if (seen->has_restore_pod)
 		set_pod(seen, true, stage, &stage->pods[scene.pod_count++]);
 	if (seen->has_postgres_pod)
@@ -248,7 +416,8 @@ static void check_row(const struct row *row, const struct settings *settings)
 		.replica = &replica,
 		.scene = set_stage(&row->seen, &stage),
 		.settings = settings,
-		.sizing = {.ready_timeout_ms = MINUTES(30), .switchover_grace_ms = MINUTES(2)},
+		.sizing = sizing_of(row),
+		.words = row->words,
 		.has_slot = row->has_slot,
 		.check = row->check,
 		.check_result = &result,
@@ -256,8 +425,14 @@ static void check_row(const struct row *row, const struct settings *settings)
 	next_step(&view, &step);
 	if (step.kind != row->kind)
 		fail_msg("%s: %s (%s), expected %s", row->label, step_kind_text[step.kind], step.text, step_kind_text[row->kind]);
-	if (row->kind == STEP_FAIL && step.grade != row->grade)
+	if ((row->kind == STEP_FAIL || (row->kind == STEP_ACTIVATE && row->words != NULL)) && step.grade != row->grade)
 		fail_msg("%s: grade %s, expected %s", row->label, report_grade_text[step.grade], report_grade_text[row->grade]);
+	if (row->owner != OWNER_NONE && step.owner != row->owner)
+		fail_msg("%s: owner %d, expected %s", row->label, (int)step.owner, report_owner_text[row->owner]);
+	if (row->kind == STEP_FAIL && step.owner == OWNER_NONE)
+		fail_msg("%s: a failure without an owner", row->label);
+	if (step.is_volume_bound != row->is_volume_bound || (step.is_volume_bound && step.wants_slot))
+		fail_msg("%s: bound by its volumes: %d", row->label, step.is_volume_bound);
 	if (step.is_volume_full != row->is_volume_full)
 		fail_msg("%s: volume full is %d", row->label, step.is_volume_full);
 	if (row->text != NULL && strstr(step.text, row->text) == NULL)

@@ -125,6 +125,53 @@ static void pods(void **state)
 	}
 }
 
+// The init container of a PostgreSQL pod, in the states that were recorded of others.
+static void where_prepare_stands(void **state)
+{
+	(void)state;
+	static const char running[] = "{\"running\":{\"startedAt\":\"2026-11-20T09:40:54Z\"}}";
+	static const char looping[] = "{\"waiting\":{\"reason\":\"CrashLoopBackOff\"}}";
+	static const char initializing[] = "{\"waiting\":{\"reason\":\"PodInitializing\"}}";
+	static const char well[] = "{\"terminated\":{\"exitCode\":0,\"startedAt\":\"2026-11-20T09:40:50Z\",\"finishedAt\":\"2026-11-20T09:40:57Z\"}}";
+	const struct {
+		const char *label, *now, *last; // NULL: as recorded, ended badly
+		int restarts;
+		enum prepare_state prepare;
+		int64_t ran_ms; // -1: runs; 0: never ran
+		const char *ended;
+	} rows[] = {
+		{"not begun", initializing, "{}", 0, PREPARE_WAITING, 0, ""},
+		{"runs", running, "{}", 0, PREPARE_RUNNING, -1, ""},
+		{"ended well", well, "{}", 0, PREPARE_DONE, 7000, ""},
+		{"ended badly", NULL, "{}", 0, PREPARE_WAITING, 0, "prepare"},
+		{"is to be tried again", looping, NULL, 2, PREPARE_WAITING, 0, "prepare"},
+		{"is tried again", running, NULL, 2, PREPARE_RUNNING, -1, "prepare"},
+		{"ended well at last", well, NULL, 3, PREPARE_DONE, 7000, ""},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		struct pod_view pod;
+		AUTO(json) json_t *object = recorded("15-pod-init-failed");
+		json_t *status = json_array_get(json_find(object, "status", "initContainerStatuses"), 0);
+		AUTO(json) json_t *badly = json_incref(json_object_get(status, "state"));
+		AUTO(json) json_t *now = rows[i].now == NULL ? json_incref(badly) : json_loads(rows[i].now, 0, NULL);
+		AUTO(json) json_t *last = rows[i].last == NULL ? json_incref(badly) : json_loads(rows[i].last, 0, NULL);
+		assert_int_equal(json_object_set(status, "state", now) | json_object_set(status, "lastState", last) |
+					 json_object_set_new(status, "restartCount", json_integer(rows[i].restarts)) |
+					 json_object_del(json_object_get(object, "metadata"), "labels"),
+			0);
+		assert_ok(pod_view_from_json(object, &pod, &err), err);
+		int64_t ran_ms = pod.prepare_ended_at_ms == 0 ? -1 : pod.prepare_ended_at_ms - pod.prepare_started_at_ms;
+		bool has_run = pod.prepare_started_at_ms != 0;
+		if (pod.prepare != rows[i].prepare || pod.prepare_restarts != rows[i].restarts ||
+			strcmp(pod.ended_container, rows[i].ended) != 0 || (has_run && ran_ms != rows[i].ran_ms) ||
+			has_run != (strcmp(rows[i].label, "not begun") != 0))
+			fail_msg("%s: state %d, %d restarts, ran %lld ms, ended \"%s\"", rows[i].label, (int)pod.prepare,
+				pod.prepare_restarts, (long long)ran_ms, pod.ended_container);
+		pod_view_fini(&pod);
+	}
+}
+
 // The sidecar comes first in the list, and its end says nothing: what the restore container said counts.
 static void the_restore_container_speaks_for_its_pod(void **state)
 {
@@ -189,6 +236,16 @@ static void what_a_restore_says(void **state)
 			fail_msg("%s: major %d, error %s", rows[i].text, said.postgres_major, said.error);
 	}
 	assert_false(restore_message_parse(NULL, &said));
+	assert_true(restore_message_parse("{\"layout\":\"debian\",\"engine\":\"restic 0.18.1\",\"seconds\":7,\"bytes\":-3}", &said));
+	assert_string_equal(said.layout, "debian");
+	assert_string_equal(said.engine, "restic 0.18.1");
+	assert_int_equal(said.seconds, 7);
+	assert_int_equal(said.bytes, -1);
+	assert_int_equal(said.files, -1);
+	assert_true(restore_message_parse("{\"layout\":7,\"engine\":[],\"seconds\":\"7\"}", &said));
+	assert_string_equal(said.layout, "");
+	assert_string_equal(said.engine, "");
+	assert_int_equal(said.seconds, -1);
 }
 
 static void an_object_without_metadata_is_an_error(void **state)
@@ -211,6 +268,7 @@ int main(void)
 		cmocka_unit_test(a_failure_that_is_not_terminal_decides_nothing),
 		cmocka_unit_test(deployments),
 		cmocka_unit_test(pods),
+		cmocka_unit_test(where_prepare_stands),
 		cmocka_unit_test(the_restore_container_speaks_for_its_pod),
 		cmocka_unit_test(volumes_and_namespaces),
 		cmocka_unit_test(what_a_restore_says),
