@@ -96,6 +96,9 @@ whole_life()
 	check "both reports land" comes 20 landed healthy 2
 	check "verify goes" comes 30 never namespace_of $VERIFY
 	ns=$(namespace_of $ANALYTICS)
+	{ entry $ANALYTICS analytics "$SNAPSHOT_1" | sed 's/params: {}/params: {memory_limit: 2147483648}/'
+		entry $RECOVERY disaster-recovery "$SNAPSHOT_1"; } | put_worklist
+	check "a new limit reaches the database that serves" comes 20 event_is Resized
 	check "a Secret of another Namespace is refused" is_refused /api/v1/namespaces/default/secrets/any
 	check "and one of its own that no setting names" is_refused "/api/v1/namespaces/$OPERATOR_NAMESPACE/secrets/any"
 	{ entry $ANALYTICS analytics "$SNAPSHOT_2"; entry $RECOVERY disaster-recovery "$SNAPSHOT_1"; } | put_worklist

@@ -43,6 +43,8 @@ happy_path()
 	curl -fsS -m 20 -o /dev/null -X PATCH -H 'Content-Type: application/merge-patch+json' "$API/api/v1/namespaces/$ns" \
 		-d '{"metadata": {"annotations": {"pgro.bes.au/tls-renew-at": "2026-01-01T00:00:00Z"}}}'
 	check "a certificate whose time has come is renewed" comes 20 is_renewed "$ns" "$since"
+	check "the report says how long each phase took" test "$(report_of $ANALYTICS durations | keys)" = 'checks recovery restore start'
+	check "and what took part in it" test "$(report_of $ANALYTICS versions | keys)" = 'engine image image_id operator server'
 	check "the analytics user may not write" never replica_sql "$ns" analytics pgbench 'delete from pgbench_accounts'
 	check "the Service follows the active round" test "$(api "/api/v1/namespaces/$ns/services/postgres" |
 		field spec selector pgro.bes.au/round)" = "$(annotation "$ns" active-round)"
@@ -78,6 +80,16 @@ plain_sql() { PGHOSTADDR=$(api "/api/v1/namespaces/$1/pods?labelSelector=app.kub
 is_renewed() { [[ $(annotation "$1" tls-renew-at) > "$2" ]] && certificate_of "$1"; }
 secret_has() { api "/api/v1/namespaces/$1/secrets/$2" | field data "$3"; }
 certificate_of() { secret_of "$1" postgres-tls tls.crt | openssl x509 -noout -ext subjectAltName; }
+# report_of REPLICA_ID KEY...: of health_details of the last report that landed for it.
+report_of()
+{
+	curl -fsS -m 20 "$CANOPY/_reports" | python3 -c '
+import json, sys
+bodies = [row["body"] for row in json.load(sys.stdin) if row["body"].get("replica_id") == sys.argv[1]]
+print(json.dumps(bodies[-1]["health_details"]))' "$1" | field "${@:2}"
+}
+keys() { python3 -c 'import json, sys; print(*sorted(json.load(sys.stdin)))'; }
+
 brake() { api "/api/v1/namespaces/$OPERATOR_NAMESPACE/configmaps/understory-brake" | field data "$1"; }
 one_round_left() { [ "$(api "/api/v1/namespaces/$1/persistentvolumeclaims" | grep -c '"name": *"pgdata-')" = 1 ] &&
 	[ "$(api "/apis/apps/v1/namespaces/$1/deployments" | grep -c '"name": *"postgres-[0-9a-f]\{8\}"')" -ge 1 ]; }
@@ -148,6 +160,77 @@ failed_round()
 	check "no report landed twice" never landed_twice
 	rm -f "$WORK/understory.yaml"
 }
+
+# What no further try can mend is known at once, not when the time-out of half an hour is over; and it is known whose fault it is.
+broken_backup()
+{
+	local snapshot
+	read -r snapshot _ <<<"$(backup without-wal)"
+	setting_up "$(entry $VERIFY verify "$snapshot")"
+	start_operator
+	check "a backup without its log fails its round" comes 60 state_is $VERIFY failed
+	check "it is reported as a failure" comes 20 landed unhealthy 1
+	check "the backup is to blame" test "$(report_of $VERIFY grade) $(report_of $VERIFY owner)" = 'failed backup'
+	check "the WAL file is named" says 'WAL file .* not in the backup' report_of $VERIFY cause
+	check "PostgreSQL's pod had not been given up by then" test "$(report_of $VERIFY restore_duration_sec)" -lt 60
+}
+
+# The amounts of CPU and memory reach the database that serves, without a new round and without a request beyond the one.
+resized()
+{
+	local ns
+	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
+	start_operator
+	check "the replica is reported" comes 90 report_is $ANALYTICS landed
+	ns=$(namespace_of $ANALYTICS)
+	entry $ANALYTICS analytics "$SNAPSHOT_1" | sed 's/params: {}/params: {memory_limit: 2147483648}/' | put_worklist
+	check "a new limit reaches the Deployment" comes 20 test_limit "$ns" 2147483648
+	check "an Event says so" comes 5 event_is Resized
+	check "the database comes up with it" comes 60 serves_one_pod "$ns" 2147483648
+	check "the rows are those of the snapshot" test "$(replica_sql "$ns" analytics pgbench 'select count(*) from pgbench_accounts')" = 1000000
+	check "in the same round" test "$(annotation "$ns" attempt)" = 1
+	check "by one request" metric_is 'understory_kube_requests_total{verb="patch",resource="deployments",code="200"} 1'
+	entry $ANALYTICS analytics "$SNAPSHOT_1" | put_worklist
+	check "without the parameter the limit goes" comes 20 test_limit "$ns" none
+	check "the database comes up again" comes 60 serves_one_pod "$ns" none
+	check "nothing more was asked for" metric_is 'understory_kube_requests_total{verb="patch",resource="deployments",code="200"} 2'
+	check "one report landed" landed healthy 1
+}
+
+limits_of() { python3 -c '
+import json, sys
+spec = json.load(sys.stdin)
+spec = spec["items"][0]["spec"] if "items" in spec else spec
+containers = spec["initContainers"] + spec["containers"]
+limits = {c.get("resources", {}).get("limits", {}).get("memory", "none") for c in containers}
+print(*limits)'; }
+test_limit() { [ "$(api "/apis/apps/v1/namespaces/$1/deployments" | python3 -c '
+import json, sys
+print(json.dumps(json.load(sys.stdin)["items"][0]["spec"]["template"]["spec"]))' | limits_of)" = "$2" ]; }
+serves_one_pod() {
+	[ "$(api "/api/v1/namespaces/$1/pods?labelSelector=app.kubernetes.io/component=database" | limits_of)" = "$2" ] &&
+		[ "$(replica_sql "$1" analytics pgbench 'select 1')" = 1 ]
+}
+
+# Two volumes at once, the one that serves and the next; a third waits until one has gone.
+third_volume()
+{
+	local ns
+	setting_up "$(with_grace "$SNAPSHOT_1")"
+	start_operator
+	check "the first snapshot is restored" comes 90 report_is $ANALYTICS landed
+	ns=$(namespace_of $ANALYTICS)
+	with_grace "$SNAPSHOT_2" | put_worklist
+	check "the second is restored beside it" comes 90 landed healthy 2
+	with_grace "$SNAPSHOT_1" | put_worklist
+	check "a third waits, and an Event says so" comes 20 event_is VolumesInUse
+	check "status says what it waits for" says 'the volumes of two rounds are there' replica $ANALYTICS "$SERVER" waits_for
+	check "the second snapshot serves" test_annotation "$ns" last-restored-snapshot-id "$SNAPSHOT_2"
+	entry $ANALYTICS analytics "$SNAPSHOT_1" | put_worklist
+	check "with the old volume gone it begins" comes 90 landed healthy 3
+	check "there are two" test "$(api "/api/v1/namespaces/$ns/persistentvolumeclaims" | grep -o '"name": *"pgdata-' | wc -l)" -le 2
+}
+with_grace() { entry $ANALYTICS analytics "$1" | sed 's/params: {}/params: {switchover_grace: 3600}/'; }
 
 restarted_in_the_middle()
 {
@@ -395,8 +478,8 @@ read -r SNAPSHOT_1 _ <<<"$(backup base)"
 "$ROOT/fixtures/source/source.sh" change "$SOURCE"
 read -r SNAPSHOT_2 _ <<<"$(backup crashed)"
 check "two snapshots" test -n "$SNAPSHOT_1" -a -n "$SNAPSHOT_2" -a "$SNAPSHOT_1" != "$SNAPSHOT_2"
-[ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round restarted_in_the_middle \
-	worklist_file bad_cluster over_tls two_operators through_proxy direct_credentials command_line
+[ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round broken_backup resized third_volume \
+	restarted_in_the_middle worklist_file bad_cluster over_tls two_operators through_proxy direct_credentials command_line
 for scenario in "$@"; do
 	"$scenario"
 done
