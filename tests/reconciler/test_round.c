@@ -1,6 +1,7 @@
 // next_step: every row of the table in design.md "A round: next_step".
 #include "reconciler/round.h"
 #include "builders/exit_codes.h"
+#include "reconciler/blame.h"
 #include "tests/reconciler/scenes.h"
 #include "tests/support/cmocka.h"
 #include <stdio.h>
@@ -49,6 +50,7 @@ struct row {
 	enum report_grade check_grade;
 	const struct pod_words *words;
 	bool allows_reset_wal;
+	int64_t grace_ms; // 0: two minutes
 	enum step_kind kind;
 	enum report_grade grade; // with STEP_FAIL and STEP_ACTIVATE
 	enum report_owner owner; // with STEP_FAIL; OWNER_NONE: not looked at
@@ -283,13 +285,16 @@ static const struct row rows[] = {
 	{.label = "active, newer snapshot, two volumes past the grace", .intent = "analytics", .entry = S2,
 		.annotations = ACTIVE("2026-11-20T11:50:00Z") REPORTED, .has_slot = true,
 		.seen = {.round = OLD, .has_pvc = true, .has_two_volumes = true}, .kind = STEP_SWEEP, .is_volume_bound = true},
+	{.label = "active, newer snapshot, two volumes within a long grace", .intent = "analytics", .entry = S2,
+		.annotations = ACTIVE("2026-11-20T11:50:00Z") REPORTED, .has_slot = true, .grace_ms = MINUTES(600),
+		.seen = {.round = OLD, .has_pvc = true, .has_two_volumes = true}, .kind = STEP_WAIT, .is_volume_bound = true},
 	{.label = "active, newer snapshot, one volume", .intent = "analytics", .entry = S2,
 		.annotations = ACTIVE("2026-11-20T11:50:00Z") REPORTED, .has_slot = true, .seen = {.round = KEY, .has_pvc = true},
 		.kind = STEP_CLAIM},
 	{.label = "failed, two volumes: that of the failed round goes though the grace is long", .intent = "analytics", .entry = S1,
 		.annotations = FAILED ",\"active-round\":\"" OLD "\",\"last-restored-snapshot-id\":\"s0\","
 			       "\"last-restored-at\":\"2026-11-20T10:00:00Z\"",
-		.has_slot = true, .seen = {.round = KEY, .has_pvc = true, .has_two_volumes = true}, .kind = STEP_SWEEP,
+		.grace_ms = MINUTES(600), .has_slot = true, .seen = {.round = KEY, .has_pvc = true, .has_two_volumes = true}, .kind = STEP_SWEEP,
 		.is_volume_bound = true},
 
 	// The Deployment that serves follows its sizing.
@@ -361,7 +366,8 @@ static void set_pod(const struct seen *seen, bool is_restore, struct stage *stag
 static struct settings_for_intent sizing_of(const struct row *row)
 {
 	static char memory[] = "1Gi";
-	return (struct settings_for_intent){.ready_timeout_ms = MINUTES(30), .switchover_grace_ms = MINUTES(2), .memory_limit = memory,
+	return (struct settings_for_intent){.ready_timeout_ms = MINUTES(30), .memory_limit = memory,
+		.switchover_grace_ms = row != NULL && row->grace_ms != 0 ? row->grace_ms : MINUTES(2),
 		.storage_size_bytes = INT64_C(1) << 30, .storage_size_maximum_bytes = INT64_C(8) << 30,
 		.allow_reset_wal = row != NULL && row->allows_reset_wal};
 }
@@ -473,11 +479,90 @@ static void a_start_knows_what_was_restored(void **state)
 	replica_fini(&replica);
 }
 
+// What is the backup's fault is a verdict, all else is none; and somebody has it.
+static void every_exit_code_is_judged(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < exit_code_row_count; i++) {
+		const struct blame blame = blame_exit_code((int)exit_code_rows[i].code);
+		bool is_verdict = blame.grade == GRADE_FAILED;
+		if (blame.owner == OWNER_NONE || is_verdict != (blame.owner == OWNER_BACKUP) ||
+			(!is_verdict && blame.grade != GRADE_INCONCLUSIVE))
+			fail_msg("exit code %d: grade %s, owner %d", (int)exit_code_rows[i].code, report_grade_text[blame.grade],
+				(int)blame.owner);
+		// A code that fails the restore Job at once is final here too.
+		if (exit_code_rows[i].fails_job && !blame.is_final)
+			fail_msg("exit code %d is tried again", (int)exit_code_rows[i].code);
+	}
+	assert_int_equal(blame_exit_code(1).grade, GRADE_INCONCLUSIVE);
+	assert_int_equal(blame_exit_code(1).owner, OWNER_CLUSTER);
+	assert_false(blame_exit_code(1).is_final);
+}
+
+static void a_pod_without_a_word_is_judged_by_what_kubernetes_says(void **state)
+{
+	(void)state;
+	static char limit[] = "1Gi";
+	static const struct {
+		const char *waiting, *ended;
+		bool has_limit;
+		enum report_owner owner;
+	} pods[] = {
+		{"ErrImagePull", "", false, OWNER_IMAGE},
+		{"InvalidImageName", "", false, OWNER_IMAGE},
+		{"Unschedulable", "", false, OWNER_CLUSTER},
+		{"CreateContainerConfigError", "", false, OWNER_CLUSTER},
+		{"", "OOMKilled", true, OWNER_SETTINGS},
+		{"", "OOMKilled", false, OWNER_CLUSTER}, // no limit of ours: the node's memory was short
+		{"", "Evicted", true, OWNER_CLUSTER},
+		{"", "Error", true, OWNER_CLUSTER},
+	};
+	for (size_t i = 0; i < sizeof(pods) / sizeof(pods[0]); i++) {
+		struct pod_view pod = {0};
+		const struct settings_for_intent sizing = {.memory_limit = pods[i].has_limit ? limit : NULL};
+		(void)snprintf(pod.waiting_reason, sizeof(pod.waiting_reason), "%s", pods[i].waiting);
+		(void)snprintf(pod.ended_reason, sizeof(pod.ended_reason), "%s", pods[i].ended);
+		const struct blame blame = blame_pod(&pod, &sizing);
+		if (blame.owner != pods[i].owner || blame.grade != GRADE_INCONCLUSIVE)
+			fail_msg("%s%s: owner %s", pods[i].waiting, pods[i].ended, report_owner_text[blame.owner]);
+	}
+	assert_int_equal(blame_pod(NULL, &(const struct settings_for_intent){0}).owner, OWNER_CLUSTER);
+}
+
+static void a_check_that_failed_is_judged_by_its_stage(void **state)
+{
+	(void)state;
+	static const struct {
+		enum report_grade grade;
+		const char *stage, *cause;
+		enum report_grade is;
+		enum report_owner owner;
+	} checks[] = {
+		{GRADE_FAILED, "rows", "invalid page", GRADE_FAILED, OWNER_BACKUP},
+		{GRADE_INCONCLUSIVE, "connect", "no route", GRADE_INCONCLUSIVE, OWNER_CLUSTER},
+		{GRADE_FAILED, "version", "the server is PostgreSQL 16, the backup is of 15", GRADE_INCONCLUSIVE, OWNER_IMAGE},
+		{GRADE_FAILED, "databases", "database \"a\": database locale is incompatible with operating system", GRADE_INCONCLUSIVE,
+			OWNER_IMAGE},
+	};
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
+		struct check_result result = {.grade = checks[i].grade};
+		(void)snprintf(result.stage, sizeof(result.stage), "%s", checks[i].stage);
+		(void)snprintf(result.cause, sizeof(result.cause), "%s", checks[i].cause);
+		const struct blame blame = blame_check(&result);
+		if (blame.grade != checks[i].is || blame.owner != checks[i].owner)
+			fail_msg("%s: grade %s, owner %s", checks[i].stage, report_grade_text[blame.grade],
+				report_owner_text[blame.owner]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(rows_of_the_table),
 		cmocka_unit_test(a_start_knows_what_was_restored),
+		cmocka_unit_test(every_exit_code_is_judged),
+		cmocka_unit_test(a_pod_without_a_word_is_judged_by_what_kubernetes_says),
+		cmocka_unit_test(a_check_that_failed_is_judged_by_its_stage),
 	};
 	return cmocka_run_group_tests_name("reconciler/round", cases, NULL, NULL);
 }
