@@ -13,6 +13,7 @@ from stage import GROUP, SERVER, namespace
 
 RECORDINGS = pathlib.Path(__file__).resolve().parents[1] / "recordings/node-1.26"
 P = "pgro.bes.au/"
+SIZED_BY_NOTHING = "492504b5"  # builders/sizing.c, of the settings' defaults; else each Deployment would be sized anew
 
 
 def when(seconds_ago):
@@ -52,12 +53,24 @@ def recorded(name, prefix, component, more_labels):
     return made
 
 
+def prepared():
+    """The status of the container that recovered the database, with all that it says."""
+    made = json.loads((RECORDINGS / "15-pod-init-failed.json").read_text())["object"]["status"]["initContainerStatuses"][0]
+    said = {"postgres_version": "15", "capture": "crash_consistent", "disarmed": ["postgresql.auto.conf: archive_command"] * 8,
+            "recovery_seconds": 12, "checkpoint_at": when(30000), "recovered_to": "2/9E0148F8", "repaired": [], "notes": []}
+    made["state"]["terminated"].update(exitCode=0, reason="Completed", message=json.dumps(said))
+    return made
+
+
 def templates():
     """(kind, text) of the objects of one replica; of one kind in the order of their names."""
     job = {"job-name": "restore-ROUND"}
     pod_security = {"pod-security.kubernetes.io/" + mode: "restricted" for mode in ("audit", "enforce", "warn")}
     deployment = recorded("18-deployment-available.json", "postgres-", "database", {"app.kubernetes.io/version": "15"})
-    deployment["metadata"]["annotations"].update({P + "restored-bytes": "4831838208", P + "restored-files": "1412"})
+    deployment["metadata"]["annotations"].update({P + "restored-bytes": "4831838208", P + "restored-files": "1412",
+                                                  P + "sizing": SIZED_BY_NOTHING})
+    postgres = recorded("19-pod-ready.json", "postgres-", "database", {})
+    postgres["status"]["initContainerStatuses"] = [prepared()]
     objects = [
         ("namespaces", {"metadata": {"name": "NAMESPACE", "uid": "UID", "resourceVersion": "VERSION", "creationTimestamp": when(22000),
                                      "labels": {**labels("replica", False), "kubernetes.io/metadata.name": "NAMESPACE", **pod_security},
@@ -65,7 +78,7 @@ def templates():
                         "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}),
         ("jobs.batch", recorded("05-job-complete.json", "restore-", "restore", job)),
         ("deployments.apps", deployment),
-        ("pods", recorded("19-pod-ready.json", "postgres-", "database", {})),
+        ("pods", postgres),
         ("pods", recorded("06-pod-succeeded.json", "restore-", "restore", job)),
         ("persistentvolumeclaims", recorded("02-pvc-bound.json", "pgdata-", "restore", {}))]
     return [(kind, json.dumps(made, separators=(",", ":"))) for kind, made in objects]
