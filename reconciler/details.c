@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LOST_WORDS "what the prepare container said is lost: what was disarmed or rebuilt is not known"
+
 // A value that is NULL is left out.
 static int put(json_t *object, const char *key, json_t *value)
 {
@@ -115,18 +117,26 @@ static int put_lag(const struct round_view *v, json_t *details)
 	return put(details, "recovery_point_lag_sec", json_integer((snapshot_at_ms - recovered_ms) / 1000));
 }
 
-// The checks' members beside those of prepare; both have notes.
+// Those of prepare, then those of the checks.
+static int put_notes(const struct round_view *v, const json_t *checked, json_t *details)
+{
+	AUTO(json) json_t *notes = json_array();
+	const json_t *of_prepare = json_object_get(details, "notes"), *of_checks = json_object_get(checked, "notes");
+	bool is_lost = v->words != NULL && !v->words->has_prepared && checked != NULL;
+	if (notes == NULL || (of_prepare != NULL && json_array_extend(notes, json_object_get(details, "notes")) < 0) ||
+		(is_lost && json_array_append_new(notes, json_string(LOST_WORDS)) < 0) ||
+		(of_checks != NULL && json_array_extend(notes, json_object_get(checked, "notes")) < 0))
+		return -1;
+	return json_array_size(notes) == 0 ? 0 : json_object_set(details, "notes", notes);
+}
+
 static int put_checked(const struct round_view *v, json_t *details)
 {
 	const json_t *checked = v->check == CHECK_DONE ? v->check_result->details : NULL;
-	AUTO(json) json_t *copy = json_deep_copy(checked);
-	json_t *notes = json_object_get(details, "notes");
-	if (checked == NULL)
-		return 0;
-	if (copy == NULL)
+	AUTO(json) json_t *copy = checked == NULL ? json_object() : json_deep_copy(checked);
+	if (copy == NULL || put_notes(v, checked, details) < 0)
 		return -1;
-	if (notes != NULL && json_array_extend(notes, json_object_get(copy, "notes")) == 0)
-		(void)json_object_del(copy, "notes");
+	(void)json_object_del(copy, "notes");
 	return json_object_update(details, copy);
 }
 

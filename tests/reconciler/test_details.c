@@ -165,6 +165,21 @@ static void what_a_full_report_says(void **state)
 	tear_down(&f);
 }
 
+// Clean may then be too much said, so it is said.
+static void words_that_are_lost_are_noted(void **state)
+{
+	(void)state;
+	static const char lost[] = "what the prepare container said is lost: what was disarmed or rebuilt is not known";
+	struct fixture f;
+	set_up(&f, SNAPSHOT);
+	pod_words_fini(&f.words);
+	f.words = (struct pod_words){.recovery_s = -1};
+	AUTO(json) json_t *details = details_of(&f.view, GRADE_CLEAN, OWNER_NONE);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(details, "notes"), 0)), lost);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(details, "notes"), 1)), "of the checks");
+	tear_down(&f);
+}
+
 static void what_is_not_known_is_left_out(void **state)
 {
 	(void)state;
@@ -238,6 +253,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(the_manual_and_a_full_report_have_the_same_keys),
 		cmocka_unit_test(what_a_full_report_says),
+		cmocka_unit_test(words_that_are_lost_are_noted),
 		cmocka_unit_test(what_is_not_known_is_left_out),
 		cmocka_unit_test(how_far_the_database_lags_behind_its_snapshot),
 		cmocka_unit_test(an_engine_that_is_none_of_ours),
