@@ -32,7 +32,7 @@ struct settings_for_intent {
 	char *cpu_limit;
 	char *memory_request;
 	char *memory_limit;
-	int64_t ready_timeout_ms;    // from the Deployment's creation to available
+	int64_t ready_timeout_ms;    // from the Deployment's creation to available, recovery not counted
 	int64_t switchover_grace_ms; // how long the old round's objects stay after the switch
 	int64_t minimum_ttl_ms;      // shortest time between two restores of one replica
 	enum settings_depth depth;   // quick: it comes up whole; deep: all that is stored is read too

@@ -111,7 +111,7 @@ static const struct {
 	{{NULL, "memoryRequest", SETTING_MEMORY, AT(memory_request), .help = "Memory request of restores and databases."}, {NULL}},
 	{{NULL, "memoryLimit", SETTING_MEMORY, AT(memory_limit), .help = "Memory limit of restores and databases."}, {NULL}},
 	{{NULL, "readyTimeout", SETTING_DURATION, AT(ready_timeout_ms), .minimum = SECOND, .maximum = 30 * DAY,
-		.help = "From the Deployment's creation until the database must accept connections."}, {"30m", "30m", "30m"}},
+		.help = "How long a database may take to be scheduled, to get its image and, recovery not counted, to accept connections."}, {"30m", "30m", "30m"}},
 	{{NULL, "switchoverGrace", SETTING_DURATION, AT(switchover_grace_ms), .maximum = 30 * DAY,
 		.help = "How long the old round stays after a switch to a new one."}, {"2m", "2m", "2m"}},
 	{{NULL, "minimumTtl", SETTING_DURATION, AT(minimum_ttl_ms), .maximum = 365 * DAY,

@@ -271,6 +271,13 @@ int64_t round_volume_bytes(const struct round_view *v)
 	return bytes > v->sizing.storage_size_maximum_bytes ? v->sizing.storage_size_maximum_bytes : bytes;
 }
 
+int64_t round_next_volume_bytes(const struct round_view *v, bool *is_capped)
+{
+	int64_t now = round_volume_bytes(v), maximum = v->sizing.storage_size_maximum_bytes;
+	*is_capped = now > maximum / 2;
+	return *is_capped ? maximum : now * 2;
+}
+
 bool round_volumes_in_use(const struct scene *scene)
 {
 	size_t count = 0;

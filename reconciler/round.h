@@ -70,4 +70,7 @@ bool round_volumes_in_use(const struct scene *scene);
 // Size of the round's volume: what an earlier round asked for is a floor like the setting; the maximum holds for both.
 int64_t round_volume_bytes(const struct round_view *view);
 
+// Of the next round's, when this one's was too small: twice its size. *is_capped: the maximum allows less than that.
+int64_t round_next_volume_bytes(const struct round_view *view, bool *is_capped);
+
 #endif

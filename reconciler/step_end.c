@@ -95,19 +95,17 @@ int step_activate(struct manager *op, struct round_view *v, const struct step *s
 	return 0;
 }
 
-// The volume was too small: twice the size for the next round, up to the maximum.
 static void enlarge_volume(struct manager *op, const struct round_view *v, struct patch *p)
 {
-	int64_t now = round_volume_bytes(v), maximum = v->sizing.storage_size_maximum_bytes;
-	bool is_capped = now > maximum / 2;
-	patch_set_int(p, ANN_VOLUME_BYTES, is_capped ? maximum : now * 2);
+	bool is_capped = false;
+	int64_t next = round_next_volume_bytes(v, &is_capped);
+	patch_set_int(p, ANN_VOLUME_BYTES, next);
 	if (is_capped)
 		step_say(op, v->replica, NULL, NULL, NULL, true, "VolumeSizeCapped",
-			now >= maximum
-				? "the restore does not fit into storageSizeMaximum: raise it, or the next rounds will fail "
-				  "in the same way"
-				: "the restore did not fit, and storageSizeMaximum allows the next volume less than twice "
-				  "the size");
+			next == round_volume_bytes(v) ? "the restore does not fit into storageSizeMaximum: raise it, or the next "
+							"rounds fail in the same way"
+						      : "the restore did not fit, and storageSizeMaximum allows the next volume "
+							"less than twice the size");
 }
 
 int step_fail(struct manager *op, struct round_view *v, const struct step *step, struct error *err)

@@ -245,6 +245,9 @@ static const struct row rows[] = {
 	{.label = "starting, recovery filled the volume", .intent = "verify", .entry = S1, .annotations = STARTING,
 		.seen = {ENDED(EXIT_VOLUME_FULL)}, .kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_SETTINGS,
 		.is_volume_full = true},
+	{.label = "starting, recovery filled the largest volume", .intent = "verify", .entry = S1,
+		.annotations = STARTING ",\"volume-bytes\":\"8Gi\"", .seen = {ENDED(EXIT_VOLUME_FULL)}, .kind = STEP_FAIL,
+		.grade = GRADE_INCONCLUSIVE, .owner = OWNER_SETTINGS, .is_volume_full = true, .text = "storageSizeMaximum is 8Gi"},
 	{.label = "starting, recovery stalled once", .intent = "verify", .entry = S1, .annotations = STARTING,
 		.seen = {ENDED(EXIT_RECOVERY_STALLED)}, .kind = STEP_WAIT},
 	{.label = "starting, recovery stalled three times", .intent = "verify", .entry = S1, .annotations = STARTING,
@@ -559,11 +562,39 @@ static void a_check_that_failed_is_judged_by_its_stage(void **state)
 	}
 }
 
+static void a_volume_doubles_up_to_its_maximum(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t size_gib, asked_gib, maximum_gib, now_gib, next_gib;
+		bool is_capped;
+	} volumes[] = {
+		{1, 0, 8, 1, 2, false},
+		{1, 2, 8, 2, 4, false},
+		{1, 4, 8, 4, 8, false},
+		{1, 5, 8, 5, 8, true},
+		{1, 8, 8, 8, 8, true},
+		{1, 16, 8, 8, 8, true}, // the maximum was lowered since
+		{4, 2, 8, 4, 8, false}, // the setting was raised since
+	};
+	for (size_t i = 0; i < sizeof(volumes) / sizeof(volumes[0]); i++) {
+		bool is_capped = false;
+		struct replica replica = {.volume_bytes = volumes[i].asked_gib << 30};
+		const struct round_view view = {.replica = &replica,
+			.sizing = {.storage_size_bytes = volumes[i].size_gib << 30,
+				.storage_size_maximum_bytes = volumes[i].maximum_gib << 30}};
+		int64_t now = round_volume_bytes(&view) >> 30, next = round_next_volume_bytes(&view, &is_capped) >> 30;
+		if (now != volumes[i].now_gib || next != volumes[i].next_gib || is_capped != volumes[i].is_capped)
+			fail_msg("row %zu: now %lld, next %lld, capped %d", i, (long long)now, (long long)next, is_capped);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(rows_of_the_table),
 		cmocka_unit_test(a_start_knows_what_was_restored),
+		cmocka_unit_test(a_volume_doubles_up_to_its_maximum),
 		cmocka_unit_test(every_exit_code_is_judged),
 		cmocka_unit_test(a_pod_without_a_word_is_judged_by_what_kubernetes_says),
 		cmocka_unit_test(a_check_that_failed_is_judged_by_its_stage),
