@@ -220,6 +220,30 @@ static void no_answer_is_transient_and_counted_as_such(void **state)
 	k8s_client_free(bench.client);
 }
 
+static void a_patch_says_of_which_kind_it_is(void **state)
+{
+	(void)state;
+	static const struct step steps[STEPS_MAX] = {BUSY, OK};
+	static const char *const types[] = {"application/merge-patch+json", "application/strategic-merge-patch+json"};
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		char value[64];
+		struct script script = {.steps = steps};
+		struct error err = {0};
+		struct bench bench = {0};
+		AUTO(json) json_t *patch = json_pack("{s:{s:s}}", "metadata", "uid", "u");
+		AUTO(json) json_t *answer = NULL;
+		begin(&bench, play, &script, NULL);
+		assert_ok(
+			(i == 0 ? k8s_patch : k8s_patch_strategic)(bench.client, &K8S_JOB, "n", "j", patch, &answer, &err), err);
+		assert_int_equal(http_server_count(bench.server), 2); // the same patch has the same effect twice
+		const struct http_server_request *sent = http_server_request(bench.server, 1);
+		assert_string_equal(sent->method, "PATCH");
+		assert_string_equal(http_server_header(sent, "Content-Type", value, sizeof(value)), types[i]);
+		assert_string_equal(buf_str(&sent->body), "{\"metadata\":{\"uid\":\"u\"}}");
+		finish(&bench);
+	}
+}
+
 static void cancel_and_ask_to_wait(void *arg, const struct http_server_request *request, struct http_server_answer *answer)
 {
 	(void)request;
@@ -477,6 +501,7 @@ int main(void)
 		cmocka_unit_test(what_the_server_asks_for_is_passed_on),
 		cmocka_unit_test(retry_after_is_waited_for),
 		cmocka_unit_test(no_answer_is_transient_and_counted_as_such),
+		cmocka_unit_test(a_patch_says_of_which_kind_it_is),
 		cmocka_unit_test(a_wait_is_cancelled),
 		cmocka_unit_test(requests_carry_who_asks_and_are_strict),
 		cmocka_unit_test(an_object_needs_a_name_and_a_namespace),
