@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define POSTGRES_MAJOR_MAX 999
+
 // Text of the API is shown to people; what does not fit is cut.
 static void copy_cut(const char *text, char *out, size_t size)
 {
@@ -237,7 +239,8 @@ bool restore_message_parse(const char *text, struct restore_message *out)
 	*out = (struct restore_message){
 		.bytes = count_of(line, "bytes"), .files = count_of(line, "files"), .seconds = count_of(line, "seconds")};
 	// "15", "9.6" is out of scope, "15.4" never stands in PG_VERSION.
-	out->postgres_major = (int)integer_of(json_find_str(line, "postgres_version"), 0);
+	int64_t major = integer_of(json_find_str(line, "postgres_version"), 0);
+	out->postgres_major = major > POSTGRES_MAJOR_MAX ? 0 : (int)major;
 	copy_cut(json_find_str(line, "error"), out->error, sizeof(out->error));
 	copy_cut(json_find_str(line, "stage"), out->stage, sizeof(out->stage));
 	copy_cut(json_find_str(line, "layout"), out->layout, sizeof(out->layout));

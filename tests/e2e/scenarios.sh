@@ -118,9 +118,8 @@ report_round_trip()
 	start_operator
 	check "a report that cannot be sent is owed" comes 90 report_is $VERIFY owed
 	check "and says why" comes 10 test_error "bad gateway"
-	check "it lands later" comes 60 report_is $VERIFY landed
+	check "it lands later, as one row" comes 60 landed healthy 1
 	check "once" never landed_twice
-	check "as one row" landed healthy 1
 }
 
 test_error() { annotation "$(namespace_of $VERIFY)" last-verification-error | grep "$1"; }
@@ -175,28 +174,40 @@ broken_backup()
 	check "PostgreSQL's pod had not been given up by then" test "$(report_of $VERIFY restore_duration_sec)" -lt 60
 }
 
-# The amounts of CPU and memory reach the database that serves, without a new round and without a request beyond the one.
-resized()
+# The amounts of CPU and memory reach the database that serves, without a new round and without a request beyond the one. There are
+# two volumes at once, the one that serves and the next; a third waits until one has gone.
+standing()
 {
 	local ns
-	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
+	setting_up "$(with '' "$SNAPSHOT_1")"
 	start_operator
 	check "the replica is reported" comes 90 report_is $ANALYTICS landed
 	ns=$(namespace_of $ANALYTICS)
-	entry $ANALYTICS analytics "$SNAPSHOT_1" | sed 's/params: {}/params: {memory_limit: 2147483648}/' | put_worklist
+	with 'memory_limit: 2147483648' "$SNAPSHOT_1" | put_worklist
 	check "a new limit reaches the Deployment" comes 20 test_limit "$ns" 2147483648
 	check "an Event says so" comes 5 event_is Resized
 	check "the database comes up with it" comes 60 serves_one_pod "$ns" 2147483648
 	check "the rows are those of the snapshot" test "$(replica_sql "$ns" analytics pgbench 'select count(*) from pgbench_accounts')" = 1000000
 	check "in the same round" test "$(annotation "$ns" attempt)" = 1
 	check "by one request" metric_is 'understory_kube_requests_total{verb="patch",resource="deployments",code="200"} 1'
-	entry $ANALYTICS analytics "$SNAPSHOT_1" | put_worklist
+	with 'switchover_grace: 3600' "$SNAPSHOT_1" | put_worklist
 	check "without the parameter the limit goes" comes 20 test_limit "$ns" none
 	check "the database comes up again" comes 60 serves_one_pod "$ns" none
 	check "nothing more was asked for" metric_is 'understory_kube_requests_total{verb="patch",resource="deployments",code="200"} 2'
 	check "one report landed" landed healthy 1
+
+	with 'switchover_grace: 3600' "$SNAPSHOT_2" | put_worklist
+	check "a second snapshot is restored beside it" comes 90 landed healthy 2
+	with 'switchover_grace: 3600' "$SNAPSHOT_1" | put_worklist
+	check "a third waits, and an Event says so" comes 20 event_is VolumesInUse
+	check "status says what it waits for" says 'the volumes of two rounds are there' replica $ANALYTICS "$SERVER" waits_for
+	check "the second snapshot serves" test_annotation "$ns" last-restored-snapshot-id "$SNAPSHOT_2"
+	with '' "$SNAPSHOT_1" | put_worklist
+	check "with the old volume gone it begins" comes 90 landed healthy 3
+	check "there are two" test "$(api "/api/v1/namespaces/$ns/persistentvolumeclaims" | grep -o '"name": *"pgdata-' | wc -l)" -le 2
 }
 
+with() { entry $ANALYTICS analytics "$2" | sed "s/params: {}/params: {$1}/"; }
 limits_of() { python3 -c '
 import json, sys
 spec = json.load(sys.stdin)
@@ -212,25 +223,6 @@ serves_one_pod() {
 		[ "$(replica_sql "$1" analytics pgbench 'select 1')" = 1 ]
 }
 
-# Two volumes at once, the one that serves and the next; a third waits until one has gone.
-third_volume()
-{
-	local ns
-	setting_up "$(with_grace "$SNAPSHOT_1")"
-	start_operator
-	check "the first snapshot is restored" comes 90 report_is $ANALYTICS landed
-	ns=$(namespace_of $ANALYTICS)
-	with_grace "$SNAPSHOT_2" | put_worklist
-	check "the second is restored beside it" comes 90 landed healthy 2
-	with_grace "$SNAPSHOT_1" | put_worklist
-	check "a third waits, and an Event says so" comes 20 event_is VolumesInUse
-	check "status says what it waits for" says 'the volumes of two rounds are there' replica $ANALYTICS "$SERVER" waits_for
-	check "the second snapshot serves" test_annotation "$ns" last-restored-snapshot-id "$SNAPSHOT_2"
-	entry $ANALYTICS analytics "$SNAPSHOT_1" | put_worklist
-	check "with the old volume gone it begins" comes 90 landed healthy 3
-	check "there are two" test "$(api "/api/v1/namespaces/$ns/persistentvolumeclaims" | grep -o '"name": *"pgdata-' | wc -l)" -le 2
-}
-with_grace() { entry $ANALYTICS analytics "$1" | sed 's/params: {}/params: {switchover_grace: 3600}/'; }
 
 restarted_in_the_middle()
 {
@@ -478,7 +470,7 @@ read -r SNAPSHOT_1 _ <<<"$(backup base)"
 "$ROOT/fixtures/source/source.sh" change "$SOURCE"
 read -r SNAPSHOT_2 _ <<<"$(backup crashed)"
 check "two snapshots" test -n "$SNAPSHOT_1" -a -n "$SNAPSHOT_2" -a "$SNAPSHOT_1" != "$SNAPSHOT_2"
-[ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round broken_backup resized third_volume \
+[ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round broken_backup standing \
 	restarted_in_the_middle worklist_file bad_cluster over_tls two_operators through_proxy direct_credentials command_line
 for scenario in "$@"; do
 	"$scenario"

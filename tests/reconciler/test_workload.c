@@ -223,6 +223,8 @@ static void what_a_restore_says(void **state)
 		{"{\"error\":\"no\",\"stage\":\"restore\"}", true, 0, "no"},
 		{"{\"postgres_version\":15}", true, 0, ""},
 		{"{\"postgres_version\":\"fifteen\"}", true, 0, ""},
+		{"{\"postgres_version\":\"99999999999999999999\"}", true, 0, ""},
+		{"{\"postgres_version\":\"4294967311\"}", true, 0, ""},
 		{"{\"postgres_version\":\"15\"", false, 0, ""},
 		{"", false, 0, ""},
 		{"[]", false, 0, ""},
