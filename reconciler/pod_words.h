@@ -21,7 +21,7 @@ struct pod_words {
 	int64_t recovery_s;                          // -1: not said
 	int64_t checkpoint_at_ms, last_commit_at_ms; // 0: not said
 	int64_t prepare_ended_at_ms, ready_at_ms;    // by the node's clock; 0: never
-	char image[POD_WORDS_IMAGE_SIZE];                // of PostgreSQL, and the digest it came to; "" when not said
+	char image[POD_WORDS_IMAGE_SIZE];            // of PostgreSQL, and the digest it came to; "" when not said
 	char image_id[POD_WORDS_IMAGE_SIZE];
 	json_t *details; // members of health_details; NULL when nothing was said
 };

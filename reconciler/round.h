@@ -34,7 +34,7 @@ struct round_view {
 	bool has_slot; // one of MAX_CONCURRENT_RESTORES is this replica's
 	enum check_state check;
 	const struct check_result *check_result; // with CHECK_DONE
-	const struct pod_words *words;         // of the round in hand; NULL until they are read, before it ends
+	const struct pod_words *words;           // of the round in hand; NULL until they are read, before it ends
 	int64_t now_ms;
 };
 

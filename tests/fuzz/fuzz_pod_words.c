@@ -1,5 +1,5 @@
-// What a pod says at its end (reconciler/workload.h, reconciler/pod_words.h): the termination messages of restore and prepare, which
-// scripts write that work on somebody else's data. Input: such a message.
+// What a pod says at its end (reconciler/workload.h, reconciler/pod_words.h): the termination messages of restore and prepare,
+// which scripts write that work on somebody else's data. Input: such a message.
 #include "builders/names.h"
 #include "canopy/report.h"
 #include "reconciler/pod_words.h"
@@ -28,7 +28,8 @@ static void check_list(const json_t *details, const char *key)
 	size_t i;
 	const json_t *text;
 	const json_t *list = json_object_get(details, key);
-	FUZZ_CHECK(list == NULL || (json_is_array(list) && json_array_size(list) > 0 && json_array_size(list) <= POD_WORDS_TEXTS_MAX),
+	FUZZ_CHECK(list == NULL ||
+			   (json_is_array(list) && json_array_size(list) > 0 && json_array_size(list) <= POD_WORDS_TEXTS_MAX),
 		"%s is no list", key);
 	json_array_foreach (list, i, text)
 		FUZZ_CHECK(json_is_string(text) && json_string_length(text) <= POD_WORDS_TEXT_MAX &&
