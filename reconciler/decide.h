@@ -9,10 +9,10 @@
 
 // One replica, from a look at the cache or from its record. Borrows.
 struct subject {
-	const struct entry *entry;       // NULL: not wanted
-	struct replica *replica;         // NULL: its Namespace is not there
-	const struct scene *scene;       // NULL without a replica
-	struct action decided;           // by the last pass: without its word nothing is torn down
+	const struct entry *entry;     // NULL: not wanted
+	struct replica *replica;       // NULL: its Namespace is not there
+	const struct scene *scene;     // NULL without a replica
+	struct action decided;         // by the last pass: without its word nothing is torn down
 	const struct pod_words *words; // of the round in hand, where they have been read
 };
 

@@ -415,8 +415,8 @@ static void the_deployment_prepares_and_serves(void **state)
 	assert_str("postgres-0a1b2c3d", object, "metadata", "name");
 	assert_str("15", object, "metadata", "labels", LABEL_VERSION);
 	assert_json("annotations", json_find(object, "metadata", "annotations"),
-		"{'pgro.bes.au/restored-bytes':'48779104','pgro.bes.au/restored-files':'1271','pgro.bes.au/sizing':'" SAMPLE_SIZING
-		"','pgro.bes.au/tls':'on'}");
+		"{'pgro.bes.au/restored-bytes':'48779104','pgro.bes.au/restored-files':'1271','pgro.bes.au/"
+		"sizing':'" SAMPLE_SIZING "','pgro.bes.au/tls':'on'}");
 	const json_t *spec = json_find(object, "spec");
 	assert_int_equal(json_find_int(-1, spec, "replicas"), 1);
 	assert_str("Recreate", spec, "strategy", "type");
