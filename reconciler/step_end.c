@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "reconciler/patch.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,6 +62,13 @@ static int make_report(const struct round_view *v, enum report_grade grade, cons
 	return report_build(&report, out, err);
 }
 
+static void set_verdict(struct patch *p, enum report_grade grade, const char *stage)
+{
+	char verdict[64];
+	(void)snprintf(verdict, sizeof(verdict), "%s %.31s", report_grade_text[grade], stage);
+	patch_set(p, ANN_VERDICT, verdict);
+}
+
 static void count_round(struct manager *op, const struct round_view *v, enum report_grade grade)
 {
 	metrics_add(op->metrics, METRIC_ROUNDS_TOTAL, report_grade_text[grade], NULL, NULL, 1);
@@ -88,6 +96,7 @@ int step_activate(struct manager *op, struct round_view *v, struct error *err)
 	patch_set(&p, ANN_FAILURES, NULL);
 	patch_set(&p, ANN_FAILED_AT, NULL);
 	patch_set(&p, ANN_LAST_ERROR, NULL);
+	set_verdict(&p, result->grade, result->stage);
 	patch_set(&p, ANN_REPORT, report);
 	patch_set(&p, ANN_REPORT_ERROR, NULL);
 	bool is_first = v->replica->active_round[0] == '\0';
@@ -136,6 +145,7 @@ int step_fail(struct manager *op, struct round_view *v, const struct step *step,
 	patch_set(&p, ANN_LAST_ERROR, step->text);
 	if (step->is_volume_full)
 		enlarge_volume(op, v, &p);
+	set_verdict(&p, step->grade, step->stage);
 	patch_set(&p, ANN_REPORT, report);
 	patch_set(&p, ANN_REPORT_ERROR, NULL);
 	if (patch_send(&p, op->k8s, v->replica, err) < 0)
