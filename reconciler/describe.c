@@ -395,7 +395,7 @@ static void next_of_failed(const struct describe_facts *f, struct description *o
 		SAY(out->next, "A round of the newer snapshot %s", short_id(wanted, id));
 	} else if (diff_retry_at_ms(r, f->settings) == INT64_MAX) {
 		SAY(out->next,
-			"Nothing by itself: %d rounds failed in a row. A newer snapshot is tried; so is this one after: "
+			"Nothing by itself: %d rounds failed in a row. A newer snapshot will be tried; to try this one again: "
 			"kubectl annotate namespace %s " PGRO "force-refresh=true",
 			r->failures, r->namespace);
 	} else {

@@ -358,6 +358,7 @@ int wiring_open(const struct settings *settings, enum wiring_need need, struct w
 	if (w == NULL)
 		return error_no_memory(err, "operator");
 	w->op.settings = settings;
+	pulse_init(&w->op.pulse);
 	if (metrics_new(&w->op.metrics, err) < 0 || memos_new(&w->op.memos, err) < 0 || notes_new(&w->op.notes, err) < 0 || cache_new(&w->op.cache, err) < 0 ||
 		queue_new(&w->op.queue, err) < 0 || slots_new((size_t)settings->max_concurrent_restores, &w->op.slots, err) < 0 ||
 		connect_cluster(w, err) < 0)

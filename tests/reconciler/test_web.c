@@ -42,7 +42,7 @@ static int setup(void **state)
 	atomic_store(&f.is_live, true);
 	atomic_store(&f.is_ready, true);
 	const struct web_probes probes = {is_live, is_ready, &f};
-	if (metrics_new(&f.metrics, &err) < 0 || web_start("127.0.0.1:0", f.metrics, &probes, &f.web, &err) < 0) {
+	if (metrics_new(&f.metrics, &err) < 0 || web_start("127.0.0.1:0", f.metrics, &probes, NULL, &f.web, &err) < 0) {
 		print_error("%s\n", err.text);
 		return -1;
 	}
@@ -365,7 +365,7 @@ static void ipv6_is_listened_on_and_takes_ipv4_too(void **state)
 	struct error err = {0};
 	const struct web_probes probes = {is_live, is_ready, f};
 	AUTO(web) struct web *web = NULL;
-	if (web_start("[::]:0", f->metrics, &probes, &web, &err) < 0) {
+	if (web_start("[::]:0", f->metrics, &probes, NULL, &web, &err) < 0) {
 		assert_int_equal(err.os_errno, EAFNOSUPPORT);
 		print_message("# this kernel has no IPv6\n");
 		skip();
