@@ -39,6 +39,14 @@ static const struct deployment_view *serving_deployment(const struct describe_fa
 	return f->replica->active_round[0] == '\0' ? NULL : scene_deployment(f->scene, f->replica->active_round);
 }
 
+bool describe_is_down(const struct replica *r, const struct scene *scene)
+{
+	if (r->active_round[0] == '\0' || r->is_deleting || replica_is_proven_once(r))
+		return false;
+	const struct deployment_view *serving = scene_deployment(scene, r->active_round);
+	return serving == NULL || !serving->is_available;
+}
+
 // Something serves beside the round in hand, or in spite of the one that failed.
 static bool still_serves(const struct describe_facts *f)
 {
@@ -360,6 +368,7 @@ static void active(const struct describe_facts *f, struct description *out)
 	} else if (d == NULL || !d->is_available) {
 		const struct pod_view *pod = scene_pod(f->scene, r->active_round, false);
 		out->tone = TONE_BROKEN;
+		out->since_ms = REPLICA_NEVER; // since it was last restored, at the earliest
 		SAY(out->says, "Should serve snapshot %s, but its PostgreSQL is not available", id);
 		if (d == NULL)
 			SAY(out->waits_for, "its Deployment, which is gone");

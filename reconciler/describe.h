@@ -67,6 +67,9 @@ struct description {
 	int64_t received_bytes, expected_bytes, bytes_per_s, remaining_ms; // -1: not known
 };
 
+// It should serve, by what it was, and its PostgreSQL is not available.
+bool describe_is_down(const struct replica *replica, const struct scene *scene);
+
 void describe(const struct describe_facts *facts, struct description *out);
 
 #endif

@@ -24,6 +24,7 @@ static const char *const group_heading[GROUPS] = {[STATE_PENDING] = "Pending",
 
 struct line {
 	unsigned char group; // by place in order
+	bool is_up;          // else it should serve and does not: those come first in their group
 	char namespace[ENTRY_NAMESPACE_SIZE];
 };
 
@@ -42,7 +43,7 @@ struct view {
 	struct line *lines;
 	size_t count, next;
 	size_t groups[GROUPS];
-	size_t owed, held;
+	size_t owed, held, down;
 	enum part part;
 	size_t group; // whose heading was written last, from 1
 	bool has_row; // JSON: a comma comes first
@@ -57,27 +58,35 @@ static const char *group_name(size_t group)
 
 // --- who is there, at one moment
 
-static void count_record(struct view *view, const struct record *record)
+static int count_record(struct view *view, const struct record *record, struct error *err)
 {
 	struct replica replica = {0};
+	struct scene scene = {0};
 	const bool has_replica = record_open_replica(record, &replica);
 	const struct wanted *wanted = record_wanted(record);
 	if (!has_replica && (!view->knows_worklist || wanted->entry == NULL))
-		return;
+		return 0;
+	if (has_replica && record_open_scene(view->op->cache, record, &scene, err) < 0)
+		return -1;
 	struct line *line = &view->lines[view->count++];
 	const unsigned char group = has_replica ? (unsigned char)replica.state : ABSENT;
 	view->groups[group]++;
 	view->owed += has_replica && replica.report != NULL;
 	view->held += view->knows_worklist && wanted->action.reason == REASON_BRAKE;
+	line->is_up = !has_replica || !describe_is_down(&replica, &scene);
+	view->down += !line->is_up;
 	while (order[line->group] != group)
 		line->group++;
 	memcpy(line->namespace, record_namespace(record), strlen(record_namespace(record)) + 1);
+	return 0;
 }
 
 static int by_group(const void *a, const void *b)
 {
 	const struct line *x = a, *y = b;
-	return x->group != y->group ? (x->group < y->group ? -1 : 1) : strcmp(x->namespace, y->namespace);
+	if (x->group != y->group)
+		return x->group < y->group ? -1 : 1;
+	return x->is_up != y->is_up ? (x->is_up ? 1 : -1) : strcmp(x->namespace, y->namespace);
 }
 
 static int take_names(struct view *view, struct error *err)
@@ -87,11 +96,12 @@ static int take_names(struct view *view, struct error *err)
 	if (cache_begin(view->op->cache, &records, &count, err) < 0)
 		return -1;
 	view->lines = calloc(count + 1, sizeof(*view->lines));
-	for (size_t i = 0; view->lines != NULL && i < count; i++)
-		count_record(view, records[i]);
+	int rc = view->lines == NULL ? error_no_memory(err, "status page") : 0;
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = count_record(view, records[i], err);
 	cache_end(view->op->cache);
-	if (view->lines == NULL)
-		return error_no_memory(err, "status page");
+	if (rc < 0)
+		return -1;
 	qsort(view->lines, view->count, sizeof(*view->lines), by_group);
 	return 0;
 }
@@ -178,6 +188,7 @@ static void make_head(const struct view *view, struct head *head)
 	facts_number(f, "teardowns_held", (int64_t)view->held);
 	facts_text(f, "brake", head->brake);
 	facts_text(f, "brake_release", view->held > 0 ? brake_release : NULL);
+	facts_number(f, "unavailable", (int64_t)view->down);
 	facts_number(f, "reports_owed", (int64_t)view->owed);
 	for (size_t i = 0; i < GROUPS; i++)
 		facts_number(f, group_name(order[i]), (int64_t)view->groups[order[i]]);

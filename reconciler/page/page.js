@@ -162,7 +162,9 @@
 	for (const link of document.querySelectorAll('#counts a'))
 		link.addEventListener('click', event => {
 			event.preventDefault();
-			form.state.value = new URL(link.href).searchParams.get('state');
+			const query = new URL(link.href).searchParams;
+			form.state.value = query.get('state') ?? '';
+			form.attention.checked = query.has('attention');
 			filterAndSay();
 			form.state.focus();
 		});

@@ -309,7 +309,8 @@ static void what_the_brake_holds_is_said(void **state)
 	assert_non_null(strstr(json_find_str(status, "brake"), "3 passes (so far: 2) and not before 2026-11-20T12:02:00Z"));
 	assert_non_null(strstr(json_find_str(status, "brake_release"), "teardown-hold=true"));
 	const json_t *row = json_array_get(json_find(status, "replicas"), 0);
-	assert_string_equal(json_find_str(row, "tone"), "broken"); // it should serve, and does not
+	assert_string_equal(json_find_str(row, "tone"), "broken");     // it should serve, and does not
+	assert_int_equal(json_find_int(-1, status, "unavailable"), 0); // but no round of its ever did
 	assert_non_null(strstr(json_find_str(row, "says"), "the brake holds its teardown"));
 }
 
