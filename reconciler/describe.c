@@ -119,10 +119,11 @@ static void describe_verdict(const struct describe_facts *f, struct description 
 		return;
 	}
 	out->verdict = report_grade_text[grade];
+	const char *when = replica_has_round_in_hand(r) ? "The round before: " : "";
 	if (blame_words[grade] == NULL || stage[0] == '\0')
-		SAY(out->verdict_says, "%s", verdict_words[grade]);
+		SAY(out->verdict_says, "%s%s", when, verdict_words[grade]);
 	else
-		SAY(out->verdict_says, "%s (stage: %.40s)", verdict_words[grade], stage);
+		SAY(out->verdict_says, "%s%s (stage: %.40s)", when, verdict_words[grade], stage);
 	if (r->last_error != NULL)
 		out->blame = blame_words[grade];
 }

@@ -94,7 +94,9 @@ static void make_texts(struct page_row *row)
 	const char *type = look->has_replica ? look->replica.type : look->entry.type;
 	(void)snprintf(row->kind, sizeof(row->kind), "%.80s, %.80s", intent == NULL ? "no intent" : intent,
 		type == NULL ? "no type" : type);
-	(void)snprintf(row->badge, sizeof(row->badge), strcmp(d->stage, "settled") == 0 ? "%s" : "%s, %s", d->state, d->stage);
+	// "restoring, restore" says nothing that "restoring" does not.
+	bool says_more = strcmp(d->stage, "settled") != 0 && strncmp(d->stage, d->state, strlen("start")) != 0;
+	(void)snprintf(row->badge, sizeof(row->badge), "%s%s%s", d->state, says_more ? ", " : "", says_more ? d->stage : "");
 	if (d->snapshot_id != NULL)
 		(void)snprintf(row->snapshot, sizeof(row->snapshot), "%.12s", d->snapshot_id);
 	if (d->wanted_id != NULL)
