@@ -31,24 +31,25 @@ static void usage(const char *program, FILE *to)
 		{"status [OPTION...]", "the replicas as the cluster shows them"},
 		{"why NAMESPACE [OPTION...]", "one replica: what it waits for, whose problem it is, what comes next"},
 		{"check-config", "read the settings, print them"},
-		{"--version | --help", "this"},
+		{"--version", "which version this is"},
+		{"--help", "this, and all settings"},
 	};
 	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
-		fprintf(to, "%s %s %-28s%s\n", i == 0 ? "usage:" : "      ", program, lines[i].how, lines[i].what);
-	fprintf(to, "\nOptions of plan, status and why:\n"
-		    "  -o, --output table|json   for people, or for programs\n"
-		    "  -w, --watch               plan and status: show again when something changes, until SIGINT\n"
-		    "  -n, --namespace NAME      that replica alone\n"
-		    "  --kubeconfig FILE         in place of KUBECONFIG, and of the cluster that this runs in\n"
-		    "  --context NAME            in place of the kubeconfig's current-context\n\n"
-		    "As kubectl-understory in PATH it is a plugin: kubectl understory status.\n\n"
-		    "Settings (environment, then the YAML file that UNDERSTORY_CONFIG names, then the default):\n\n");
+		(void)fprintf(to, "%s %s %-28s%s\n", i == 0 ? "usage:" : "      ", program, lines[i].how, lines[i].what);
+	(void)fprintf(to, "\nOptions of plan, status and why:\n"
+			  "  -o, --output table|json   for people, or for programs\n"
+			  "  -w, --watch               plan and status: show again when something changes, until SIGINT\n"
+			  "  -n, --namespace NAME      that replica alone\n"
+			  "  --kubeconfig FILE         in place of KUBECONFIG, and of the cluster that this runs in\n"
+			  "  --context NAME            in place of the kubeconfig's current-context\n\n"
+			  "As kubectl-understory in PATH it is a plugin: kubectl understory status.\n\n"
+			  "Settings (environment, then the YAML file that UNDERSTORY_CONFIG names, then the default):\n\n");
 	settings_help(to);
 }
 
 static int complain(const struct error *err)
 {
-	fprintf(stderr, "understory: %s\n", err->text);
+	(void)fprintf(stderr, "understory: %s\n", err->text);
 	return EXIT_STATUS_ERROR;
 }
 
@@ -88,10 +89,12 @@ static int set_cluster(const struct cli *cli, struct error *err)
 	if (cli->kubeconfig == NULL && cli->context == NULL)
 		return 0;
 	// What a person names counts, also in a pod.
+	// NOLINTBEGIN(concurrency-mt-unsafe): there is one thread yet
 	if (unsetenv("KUBERNETES_SERVICE_HOST") < 0 ||
 		(cli->kubeconfig != NULL && setenv("KUBECONFIG", cli->kubeconfig, 1) < 0) ||
 		(cli->context != NULL && setenv(K8S_CONTEXT_VARIABLE, cli->context, 1) < 0))
 		return error_set_errno(err, errno, "set the environment");
+	// NOLINTEND(concurrency-mt-unsafe)
 	return 0;
 }
 

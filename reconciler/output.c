@@ -99,6 +99,7 @@ void output_plain(const struct output *output, const char *tone, FILE *to)
 
 void output_init(struct output *output)
 {
+	// NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment any more
 	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
 	output->has_colours = isatty(STDOUT_FILENO) == 1 && (no_color == NULL || no_color[0] == '\0') &&
 			      (term == NULL || strcmp(term, "dumb") != 0);
@@ -227,15 +228,16 @@ static bool wait_for_signal(void)
 	return sigtimedwait(&set, NULL, &pause) > 0;
 }
 
+// NULL: nothing was written.
 static int put_out(const char *text, struct error *err)
 {
-	if (fputs(text, stdout) < 0 || fflush(stdout) != 0)
+	if ((text != NULL && fputs(text, stdout) < 0) || fflush(stdout) != 0)
 		return error_set(err, ERROR_INTERNAL, "stdout cannot be written");
 	return 0;
 }
 
 // What show writes, as a text that the caller frees.
-static int catch (int (*show)(void *arg, FILE *to, struct error *err), void *arg, char **out, struct error *err)
+static int capture(int (*show)(void *arg, FILE *to, struct error *err), void *arg, char **out, struct error *err)
 {
 	AUTO_FREE char *text = NULL;
 	size_t len = 0;
@@ -254,16 +256,16 @@ int output_run(const struct output *output, int (*show)(void *arg, FILE *to, str
 {
 	AUTO_FREE char *shown = NULL;
 	const bool redraws = output->is_watching && output->format == OUTPUT_TABLE && isatty(STDOUT_FILENO) == 1;
-	if (catch (show, arg, &shown, err) < 0 || (redraws && put_out(CLEAR, err) < 0) || put_out(shown, err) < 0)
+	if (capture(show, arg, &shown, err) < 0 || (redraws && put_out(CLEAR, err) < 0) || put_out(shown, err) < 0)
 		return -1;
 	while (output->is_watching && !wait_for_signal()) {
 		AUTO_FREE char *now = NULL;
 		struct error failed = {0};
-		if (catch (show, arg, &now, &failed) < 0) {
+		if (capture(show, arg, &now, &failed) < 0) {
 			(void)fprintf(stderr, "understory: %s; what is shown is of before\n", failed.text);
 			continue;
 		}
-		if (strcmp(now, shown) == 0)
+		if (now == NULL || (shown != NULL && strcmp(now, shown) == 0))
 			continue;
 		if (put_out(redraws ? CLEAR : "\n", err) < 0 || put_out(now, err) < 0)
 			return -1;
