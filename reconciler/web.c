@@ -169,6 +169,7 @@ static const char *argument(const void *of, const char *name)
 
 // What is behind a response that is read piece by piece; libmicrohttpd frees it with the response.
 struct piece_source {
+	struct connection *connection; // NULL: not known
 	ssize_t (*read)(void *stream, char *out, size_t room);
 	void (*close)(void *stream);
 	void *stream;
@@ -179,6 +180,9 @@ static ssize_t read_piece(void *arg, uint64_t at, char *out, size_t room)
 	const struct piece_source *source = arg;
 	(void)at;
 	ssize_t n = source->read(source->stream, out, room);
+	// What came before has been sent: who takes so much has earned the time for it.
+	if (n > 0 && source->connection != NULL && source->connection->cut_at_mono_ms != INT64_MAX)
+		source->connection->cut_at_mono_ms += (int64_t)n * 1000 / WEB_LEAST_BYTES_PER_S;
 	return n < 0 ? MHD_CONTENT_READER_END_WITH_ERROR : n == 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
 }
 
@@ -189,12 +193,16 @@ static void close_pieces(void *arg)
 	free(source);
 }
 
-static struct MHD_Response *respond_in_pieces(const struct web_answer *answer)
+static struct MHD_Response *respond_in_pieces(struct MHD_Connection *to, const struct web_answer *answer)
 {
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(to, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct piece_source *source = malloc(sizeof(*source));
 	struct MHD_Response *response = NULL;
 	if (source != NULL) {
-		*source = (struct piece_source){.read = answer->read, .close = answer->close, .stream = answer->stream};
+		*source = (struct piece_source){.connection = info == NULL ? NULL : info->socket_context,
+			.read = answer->read,
+			.close = answer->close,
+			.stream = answer->stream};
 		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE_BYTES, read_piece, source, close_pieces);
 	}
 	if (response == NULL) {
@@ -214,11 +222,12 @@ static struct MHD_Response *respond_with_text(const char *text)
 
 static enum MHD_Result send_answer(struct MHD_Connection *to, const struct web_answer *answer)
 {
-	struct MHD_Response *response = answer->text != NULL ? respond_with_text(answer->text) : respond_in_pieces(answer);
+	struct MHD_Response *response = answer->text != NULL ? respond_with_text(answer->text) : respond_in_pieces(to, answer);
 	if (response == NULL)
 		return MHD_NO;
 	const char *headers[][2] = {{MHD_HTTP_HEADER_CONTENT_TYPE, answer->type},
-		{"Content-Security-Policy", answer->policy != NULL ? answer->policy : "default-src 'none'; frame-ancestors 'none'"},
+		{"Content-Security-Policy",
+			answer->policy != NULL ? answer->policy : "default-src 'none'; frame-ancestors 'none'"},
 		{"X-Content-Type-Options", "nosniff"}, {"Referrer-Policy", "no-referrer"},
 		// What has an ETag may be kept, and is asked for again each time.
 		{MHD_HTTP_HEADER_CACHE_CONTROL, answer->etag[0] == '\0' ? "no-store" : "no-cache"},

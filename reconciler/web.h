@@ -54,6 +54,9 @@ struct web;
 // that, so that clients that send or read a byte now and then cannot hold all the connections.
 #define WEB_REQUEST_LIMIT_MS 15000
 
+// An answer that is read piece by piece may take longer, as long as the client takes so much.
+#define WEB_LEAST_BYTES_PER_S (64 << 10)
+
 // addr as in METRICS_ADDR, in the forms of base/listen.h, whose errors it passes on. Port 0 takes a free one. metrics,
 // probes->arg and source->arg outlive it; source may be NULL.
 MUST_CHECK int web_start(const char *addr, struct metrics *metrics, const struct web_probes *probes, const struct web_source *source,

@@ -512,6 +512,32 @@ static void a_source_is_read_piece_by_piece(void **state)
 	assert_int_equal(atomic_load(&source.opened), 5);
 }
 
+static void a_large_answer_may_take_its_time(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = {0};
+	struct source source = {0};
+	const struct web_probes probes = {is_live, is_ready, f};
+	const struct web_source of = {answer_from_source, &source};
+	AUTO(web) struct web *web = NULL;
+	assert_ok(web_start("127.0.0.1:0", f->metrics, &probes, &of, &web, &err), err);
+	web_limit_requests(web, 300);
+
+	// More than the sockets hold.
+	static const char large[] = "GET /pieces?bytes=30000000 HTTP/1.0\r\n\r\n";
+	int fd = dial_from("127.0.0.1", web_port(web));
+	send_text(fd, large, strlen(large));
+	size_t total = 0;
+	ssize_t n = recv(fd, answer_text, sizeof(answer_text), 0);
+	(void)poll(NULL, 0, 600); // twice the limit; nothing can tell when that is over but the clock
+	for (; n > 0; n = recv(fd, answer_text, sizeof(answer_text), 0))
+		total += (size_t)n;
+	(void)close(fd);
+	assert_true(total > 30000000);
+
+	assert_true(all_closed(&source));
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -532,6 +558,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_port_that_is_taken_is_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_source_answers_other_paths, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_source_is_read_piece_by_piece, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_large_answer_may_take_its_time, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("reconciler/web", cases, NULL, NULL);
 }
