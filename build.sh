@@ -4,7 +4,7 @@
 #   ./build.sh            build into build/
 #   ./build.sh test       every test, under sanitizers, with both compilers; ends with "N passed, N failed"
 #   ./build.sh demo       the main job end to end on real parts (--keep leaves it up)
-#   ./build.sh bench      the benchmarks (scale, proxy, restore), also written to build/bench/
+#   ./build.sh bench      the benchmarks (scale, proxy, restore, page), also written to build/bench/
 #   ./build.sh faults     a fault at every request of the operator, one by one (45 minutes), or: faults TEXT for those that name it; also
 #                         written to build/bench/faults.json
 #   ./build.sh fuzz       the fuzz targets for 10 s each, or: fuzz TARGET [SECONDS]; what they find goes to build/fuzz/TARGET/
@@ -20,7 +20,7 @@ BUILD_PACKAGES="gcc clang libclang-rt-14-dev meson ninja-build pkg-config libc6-
   libyaml-dev libjansson-dev libmicrohttpd-dev libgnutls28-dev libcmocka-dev"
 # Real parts for the tests, the demo and the benchmarks: PostgreSQL, restic, an S3 server with STS, the sandbox of the stub's node.
 RUN_PACKAGES="postgresql-15 restic radosgw ceph-mon ceph-osd ceph-common bubblewrap busybox-static python3 python3-jsonschema
-  python3-yaml jq shellcheck openssl curl procps util-linux prometheus"
+  python3-yaml jq shellcheck openssl curl procps util-linux prometheus chromium chromium-driver python3-selenium"
 # The container image: its CA certificates, strip, and what the test of it copies it with.
 IMAGE_PACKAGES="ca-certificates binutils skopeo bubblewrap"
 
@@ -126,7 +126,7 @@ bench() {
 	clean_environment
 	build
 	local name=${1:-scale}
-	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: scale, proxy, restore"; return 1; }
+	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: scale, proxy, restore, page"; return 1; }
 	[ "$name" != proxy ] || need nginx-light haproxy
 	mkdir -p build/bench
 	"tests/bench/$name.sh"

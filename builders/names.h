@@ -48,6 +48,12 @@
 // Fingerprint of the entry for which canopy refused credentials: tried again when the entry's differs, or after 6 h.
 #define ANN_CREDENTIALS_REFUSED PGRO "credentials-refused"
 
+// The verdict of the last round that ended: "<grade> <stage>" (canopy/report.h). For people: the report is the truth.
+#define ANN_VERDICT PGRO "last-verdict"
+
+// What the restore that serves read from the store: what the round in hand will read, about.
+#define ANN_EXPECTED_BYTES PGRO "expected-bytes"
+
 // Size of the next round's volume in bytes, when one was too small. Never less than the settings say.
 #define ANN_VOLUME_BYTES PGRO "volume-bytes"
 

@@ -65,7 +65,7 @@ static bool is_in_cluster(const char *host, const char *port, const char *dir)
 	return buf_addf(&path, &ignored, "%s/token", dir) == 0 && access(buf_str(&path), F_OK) == 0;
 }
 
-static int load_from_home(const char *home, struct k8s_config *config, struct error *err)
+static int load_from_home(const char *home, const char *context, struct k8s_config *config, struct error *err)
 {
 	AUTO(buf) struct buf path;
 	buf_init(&path, PATH_TEXT_MAX);
@@ -73,26 +73,27 @@ static int load_from_home(const char *home, struct k8s_config *config, struct er
 		return error_set(err, ERROR_NOT_FOUND, "HOME is not set");
 	if (buf_addf(&path, err, "%s/.kube/config", home) < 0)
 		return -1;
-	return kubeconfig_load(buf_str(&path), config, err);
+	return kubeconfig_load(buf_str(&path), context, config, err);
 }
 
 static int load_first(k8s_getenv env, const char *dir, struct k8s_config *config, struct error *err)
 {
 	const char *host = env("KUBERNETES_SERVICE_HOST");
 	const char *port = env("KUBERNETES_SERVICE_PORT");
+	const char *context = env(K8S_CONTEXT_VARIABLE);
 	if (is_in_cluster(host, port, dir))
 		return load_in_cluster(host, port, dir, config, err);
 
 	const char *list = env("KUBECONFIG");
 	if (list != NULL && list[0] != '\0') {
-		if (kubeconfig_load(list, config, err) == 0)
+		if (kubeconfig_load(list, context, config, err) == 0)
 			return 0;
 		if (err->kind == ERROR_NOT_FOUND)
 			return error_set(err, ERROR_INVALID, "KUBECONFIG names no file that exists: %s", list);
 		return -1;
 	}
 
-	if (load_from_home(env("HOME"), config, err) == 0)
+	if (load_from_home(env("HOME"), context, config, err) == 0)
 		return 0;
 	if (err->kind == ERROR_NOT_FOUND)
 		return error_set(err, ERROR_INVALID,

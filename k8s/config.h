@@ -27,6 +27,9 @@ struct k8s_config {
 	struct exec_plugin_spec *exec; // gives token or client certificate in place of the above; NULL: none
 };
 
+// The variable that names a context to take in place of a kubeconfig's current-context.
+#define K8S_CONTEXT_VARIABLE "UNDERSTORY_CONTEXT"
+
 typedef const char *(*k8s_getenv)(const char *name);
 
 MUST_CHECK int k8s_config_load(k8s_getenv env, struct k8s_config **out, struct error *err);

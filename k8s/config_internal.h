@@ -12,7 +12,7 @@ MUST_CHECK int k8s_config_load_at(k8s_getenv env, const char *service_account_di
 
 // Fill config, which is zeroed, from the kubeconfig files of a list with ':' between. Files that do not exist are left out; when
 // none is left it is ERROR_NOT_FOUND. The first file that sets a thing wins, and relative paths start at the file that names
-// them. On failure config may be half filled; k8s_config_free() takes it.
-MUST_CHECK int kubeconfig_load(const char *list, struct k8s_config *config, struct error *err);
+// them. context_name is taken in place of current-context; NULL or empty: not. On failure config may be half filled; k8s_config_free() takes it.
+MUST_CHECK int kubeconfig_load(const char *list, const char *context_name, struct k8s_config *config, struct error *err);
 
 #endif

@@ -9,6 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+static int find_named_context(struct kubeconfig *k, const char *name, struct kubeconfig_section *out, struct error *err)
+{
+	bool found = false;
+	if (kubeconfig_find(k, "contexts", "context", name, &found, out, err) < 0)
+		return -1;
+	return found ? 0 : error_set(err, ERROR_INVALID, "kubeconfig %s: there is no context \"%s\"", k->files[0].path, name);
+}
+
 static int find_context(struct kubeconfig *k, struct kubeconfig_section *out, struct error *err)
 {
 	for (size_t i = 0; i < k->count; i++) {
@@ -180,13 +188,16 @@ static int follow(struct kubeconfig *k, const struct kubeconfig_section *context
 	return found ? 0 : kubeconfig_complain(context, kind, err, "\"%s\" is not defined", name);
 }
 
-int kubeconfig_load(const char *list, struct k8s_config *config, struct error *err)
+int kubeconfig_load(const char *list, const char *context_name, struct k8s_config *config, struct error *err)
 {
 	struct kubeconfig_section context = {0};
 	struct kubeconfig_section cluster = {0};
 	struct kubeconfig_section user = {0};
 	AUTO(kubeconfig) struct kubeconfig *k = NULL;
-	if (kubeconfig_read(list, &k, err) < 0 || find_context(k, &context, err) < 0 ||
+	if (kubeconfig_read(list, &k, err) < 0)
+		return -1;
+	const bool is_named = context_name != NULL && context_name[0] != '\0';
+	if ((is_named ? find_named_context(k, context_name, &context, err) : find_context(k, &context, err)) < 0 ||
 		kubeconfig_copy_text(&context, "namespace", &config->namespace, err) < 0 ||
 		follow(k, &context, "clusters", "cluster", &cluster, err) < 0 || read_cluster(&cluster, config, err) < 0)
 		return -1;

@@ -146,14 +146,22 @@ static int take_stats(void *arg, const char *namespace, const char *job, const s
 	return -1;
 }
 
+static void note_progress(const struct access *a, const char *namespace, const char *job, const json_t *counts)
+{
+	static const char prefix[] = "restore-"; // name_restore()
+	const char *round = strncmp(job, prefix, strlen(prefix)) == 0 ? job + strlen(prefix) : "";
+	int64_t bytes = json_find_int(-1, counts, "received_payload_bytes");
+	if (bytes >= 0 && strlen(round) == ROUND_KEY_SIZE - 1)
+		notes_progress(a->notes, namespace, round, bytes, clock_wall_ms());
+}
+
 static int take_progress(void *arg, const char *namespace, const char *job, const struct broker_replica *replica,
 	const json_t *counts, struct error *err)
 {
 	const struct access *a = arg;
 	AUTO(json) json_t *body = NULL;
 	AUTO_FREE char *text = NULL;
-	(void)namespace;
-	(void)job;
+	note_progress(a, namespace, job, counts);
 	if (a->canopy == NULL)
 		return 0;
 	if (json_made(json_pack("{s:s,s:s,s:s}", "run_id", replica->run_id, "type", replica->type, "purpose", "restore"),

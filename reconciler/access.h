@@ -14,6 +14,7 @@ struct access {
 	const struct settings *settings;
 	struct k8s_client *k8s;
 	struct canopy_client *canopy; // NULL with WORKLIST_FILE
+	struct notes *notes;          // told of progress
 };
 
 struct broker_callbacks access_callbacks(struct access *access);

@@ -207,6 +207,7 @@ static bool put_namespace(struct cache *cache, struct record *r, struct incoming
 		return false;
 	free(r->replica);
 	r->replica = TAKE_PTR(in->view);
+	cache->revision++;
 	return true;
 }
 
@@ -241,6 +242,7 @@ static int put_item(
 	if (*changed) {
 		free(item->view);
 		item->view = TAKE_PTR(in->view);
+		cache->revision++;
 	}
 	return 0;
 }
@@ -323,6 +325,7 @@ static bool drop(struct cache *cache, enum cache_kind kind, const char *namespac
 		}
 	}
 	tidy(cache, r);
+	cache->revision += is_it;
 	unlock(cache);
 	return is_it;
 }
@@ -360,6 +363,7 @@ static bool forget_unseen(struct cache *cache, struct record *r, enum cache_kind
 			at = &(*at)->next;
 		}
 	}
+	cache->revision += changed;
 	return changed;
 }
 
@@ -451,6 +455,7 @@ static void mark_deleting(struct cache *cache, const char *namespace, const char
 		if (pack_make(&shape_replica, &replica, &marked, &ignored) == 0) {
 			free(r->replica);
 			r->replica = marked;
+			cache->revision++;
 		}
 	}
 	unlock(cache);
@@ -553,6 +558,14 @@ int cache_names(struct cache *cache, char (**out)[ENTRY_NAMESPACE_SIZE], size_t 
 		memcpy((*out)[i], records[i]->namespace, strlen(records[i]->namespace) + 1);
 	cache_end(cache);
 	return *out == NULL ? error_no_memory(err, "cache") : 0;
+}
+
+uint64_t cache_revision(struct cache *cache)
+{
+	lock(cache);
+	uint64_t revision = cache->revision;
+	unlock(cache);
+	return revision;
 }
 
 const char *record_namespace(const struct record *record)

@@ -96,6 +96,9 @@ static inline void auto_look_value(struct look *look)
 // The Namespaces of all records, in order; the caller frees *out.
 MUST_CHECK int cache_names(struct cache *cache, char (**out)[ENTRY_NAMESPACE_SIZE], size_t *count, struct error *err);
 
+// Changes with everything that the cluster shows anew; not with what is wanted.
+uint64_t cache_revision(struct cache *cache);
+
 // --- the pass: the lock is held from begin to end, so nothing slow comes in between
 
 // All records, ordered by Namespace; valid until cache_end(). Fails for lack of memory, and then holds no lock.

@@ -48,6 +48,7 @@ struct cache {
 	pthread_mutex_t lock; // guards all below but the feeds
 	struct record *buckets[CACHE_BUCKETS];
 	size_t count;
+	uint64_t revision; // counts the changes of what the cluster shows
 	uint32_t list[CACHE_KINDS]; // counts the lists, from 1
 	struct record **all;        // between begin and end
 	size_t all_count;

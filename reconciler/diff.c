@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REFUSED_RETRY_MS (INT64_C(6) * 3600 * 1000) // design.md "Failure": 403 for credentials
-
 const char *const action_reason_text[] = {
 #define X(name, text) [name] = (text),
 	ACTION_REASONS(X)
@@ -21,16 +19,21 @@ static bool same_text(const char *a, const char *b)
 	return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
+int64_t diff_retry_at_ms(const struct replica *replica, const struct settings *settings)
+{
+	if (replica->failures >= settings->retry_limit)
+		return INT64_MAX;
+	int step = replica->failures < 1 ? 0 : replica->failures > 3 ? 2 : replica->failures - 1;
+	return replica->failed_at_ms == REPLICA_NEVER ? 0 : replica->failed_at_ms + settings->retry_backoff_ms[step];
+}
+
 // Whether the round that failed last was of this snapshot, and its back-off is not over or its tries are used up.
 static bool is_backing_off(
 	const struct entry *entry, const struct replica *replica, const struct settings *settings, int64_t now_ms)
 {
 	if (replica->state != STATE_FAILED || !same_text(replica->round_snapshot_id, entry->snapshot_id))
 		return false;
-	if (replica->failures >= settings->retry_limit)
-		return true;
-	int step = replica->failures < 1 ? 0 : replica->failures > 3 ? 2 : replica->failures - 1;
-	return replica->failed_at_ms != REPLICA_NEVER && now_ms - replica->failed_at_ms < settings->retry_backoff_ms[step];
+	return now_ms < diff_retry_at_ms(replica, settings);
 }
 
 // canopy refused credentials for this very declaration, not long ago.
@@ -41,7 +44,7 @@ static bool is_refused(const struct entry *entry, const struct replica *replica,
 	if (replica->credentials_refused[0] == '\0' || replica->state != STATE_FAILED)
 		return false;
 	bool same = entry_fingerprint(entry, fingerprint, &ignored) < 0 || strcmp(fingerprint, replica->credentials_refused) == 0;
-	return same && now_ms - replica->failed_at_ms < REFUSED_RETRY_MS;
+	return same && now_ms - replica->failed_at_ms < DIFF_REFUSED_RETRY_MS;
 }
 
 static bool is_past_freshness(const struct entry *entry, const struct replica *replica, int64_t now_ms)

@@ -82,6 +82,12 @@ struct action diff_replica(const struct replica *replica, bool has_unreadable);
 // Whether a pair is looked at beyond its action: not what is foreign, not advertised, a second of its kind, or on its way out.
 bool diff_is_worked_on(const struct action *action);
 
+// After canopy refused credentials, while its declaration stays as it is (design.md "Failure").
+#define DIFF_REFUSED_RETRY_MS (INT64_C(6) * 3600 * 1000)
+
+// From when on the snapshot whose round failed may be tried again; INT64_MAX: its tries are used up.
+int64_t diff_retry_at_ms(const struct replica *replica, const struct settings *settings);
+
 // May a new round begin for this pair now? ACTION_REFRESH with its reason, else ACTION_NONE. Also for the first round of a
 // replica that waits (REASON_NEW).
 struct action diff_next_round(

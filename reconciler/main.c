@@ -1,10 +1,14 @@
 // understory: the operator and its read-only companions.
 #include "base/log.h"
 #include "base/settings.h"
+#include "k8s/config.h"
+#include "reconciler/cli.h"
 #include "reconciler/plan.h"
 #include "reconciler/run.h"
 #include "reconciler/status.h"
+#include "reconciler/why.h"
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,36 +21,35 @@ static const char *read_env(const char *name)
 	return getenv(name); // NOLINT(concurrency-mt-unsafe): nobody changes the environment
 }
 
-static void usage(FILE *to)
+static void usage(const char *program, FILE *to)
 {
-	fprintf(to, "usage: understory run                     keep the cluster in line with the worklist\n"
-		    "       understory plan [-o table|json]    what a pass would do now; exit 0 nothing, 2 something, 1 error\n"
-		    "       understory status [-o table|json]  the replicas as the cluster shows them\n"
-		    "       understory check-config            read the settings, print them\n"
-		    "       understory --version | --help\n\n"
-		    "Settings (environment, then the YAML file that UNDERSTORY_CONFIG names, then the default):\n\n");
+	static const struct {
+		const char *how, *what;
+	} lines[] = {
+		{"run", "keep the cluster in line with the worklist"},
+		{"plan [OPTION...]", "what a pass would do now; exit 0 nothing, 2 something, 1 error"},
+		{"status [OPTION...]", "the replicas as the cluster shows them"},
+		{"why NAMESPACE [OPTION...]", "one replica: what it waits for, whose problem it is, what comes next"},
+		{"check-config", "read the settings, print them"},
+		{"--version", "which version this is"},
+		{"--help", "this, and all settings"},
+	};
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		(void)fprintf(to, "%s %s %-28s%s\n", i == 0 ? "usage:" : "      ", program, lines[i].how, lines[i].what);
+	(void)fprintf(to, "\nOptions of plan, status and why:\n"
+			  "  -o, --output table|json   for people, or for programs\n"
+			  "  -w, --watch               plan and status: show again when something changes, until SIGINT\n"
+			  "  -n, --namespace NAME      that replica alone\n"
+			  "  --kubeconfig FILE         in place of KUBECONFIG, and of the cluster that this runs in\n"
+			  "  --context NAME            in place of the kubeconfig's current-context\n\n"
+			  "As kubectl-understory in PATH it is a plugin: kubectl understory status.\n\n"
+			  "Settings (environment, then the YAML file that UNDERSTORY_CONFIG names, then the default):\n\n");
 	settings_help(to);
-}
-
-// Returns false after it has said what is wrong.
-static bool read_format(int argc, char **argv, enum output_format *out)
-{
-	*out = OUTPUT_TABLE;
-	if (argc == 2)
-		return true;
-	if (argc == 4 && strcmp(argv[2], "-o") == 0 && strcmp(argv[3], "json") == 0) {
-		*out = OUTPUT_JSON;
-		return true;
-	}
-	if (argc == 4 && strcmp(argv[2], "-o") == 0 && strcmp(argv[3], "table") == 0)
-		return true;
-	fprintf(stderr, "understory %s: \"%s\" is not allowed here; allowed: -o table, -o json\n", argv[1], argv[argc - 1]);
-	return false;
 }
 
 static int complain(const struct error *err)
 {
-	fprintf(stderr, "understory: %s\n", err->text);
+	(void)fprintf(stderr, "understory: %s\n", err->text);
 	return EXIT_STATUS_ERROR;
 }
 
@@ -59,19 +62,13 @@ static int command_run(const struct settings *settings)
 	return EXIT_STATUS_OK;
 }
 
-static int command_plan(const struct settings *settings, enum output_format format)
+static int command_plan(const struct settings *settings, const struct output *output)
 {
 	struct error err = {0};
 	bool something = false;
-	if (settings_need_worklist(settings, &err) < 0 || plan(settings, format, &something, &err) < 0)
+	if (settings_need_worklist(settings, &err) < 0 || plan(settings, output, &something, &err) < 0)
 		return complain(&err);
-	return something ? EXIT_STATUS_SOMETHING : EXIT_STATUS_OK;
-}
-
-static int command_status(const struct settings *settings, enum output_format format)
-{
-	struct error err = {0};
-	return status(settings, format, &err) < 0 ? complain(&err) : EXIT_STATUS_OK;
+	return something && !output->is_watching ? EXIT_STATUS_SOMETHING : EXIT_STATUS_OK;
 }
 
 static int command_check_config(const struct settings *settings)
@@ -86,49 +83,73 @@ static int command_check_config(const struct settings *settings)
 	return EXIT_STATUS_OK;
 }
 
-static int command(int argc, char **argv)
+// Before any thread: the environment is read by the parts that connect.
+static int set_cluster(const struct cli *cli, struct error *err)
+{
+	if (cli->kubeconfig == NULL && cli->context == NULL)
+		return 0;
+	// What a person names counts, also in a pod.
+	// NOLINTBEGIN(concurrency-mt-unsafe): there is one thread yet
+	if (unsetenv("KUBERNETES_SERVICE_HOST") < 0 ||
+		(cli->kubeconfig != NULL && setenv("KUBECONFIG", cli->kubeconfig, 1) < 0) ||
+		(cli->context != NULL && setenv(K8S_CONTEXT_VARIABLE, cli->context, 1) < 0))
+		return error_set_errno(err, errno, "set the environment");
+	// NOLINTEND(concurrency-mt-unsafe)
+	return 0;
+}
+
+static int command(const struct cli *cli)
 {
 	struct error err = {0};
-	enum output_format format;
 	AUTO(settings) struct settings *settings = NULL;
+	struct output output = {.format = cli->format, .is_watching = cli->is_watching, .namespace = cli->namespace};
 
-	if (!read_format(argc, argv, &format))
-		return EXIT_STATUS_ERROR;
-	if (settings_load(read_env, &settings, &err) < 0)
+	output_init(&output);
+	if (set_cluster(cli, &err) < 0 || (cli->is_watching && output_begin_watch(&err) < 0) ||
+		settings_load(read_env, &settings, &err) < 0)
 		return complain(&err);
 	log_setup(settings->log_level, settings->log_format);
-	if (strcmp(argv[1], "run") == 0)
+	switch (cli->command) {
+	case CLI_RUN:
 		return command_run(settings);
-	if (strcmp(argv[1], "plan") == 0)
-		return command_plan(settings, format);
-	if (strcmp(argv[1], "status") == 0)
-		return command_status(settings, format);
-	if (strcmp(argv[1], "check-config") == 0)
+	case CLI_PLAN:
+		return command_plan(settings, &output);
+	case CLI_STATUS:
+		return status(settings, &output, &err) < 0 ? complain(&err) : EXIT_STATUS_OK;
+	case CLI_WHY:
+		return why(settings, &output, &err) < 0 ? complain(&err) : EXIT_STATUS_OK;
+	case CLI_CHECK_CONFIG:
 		return command_check_config(settings);
-	fprintf(stderr, "understory: \"%s\" is no command; allowed: run, plan, status, check-config, --help, --version\n",
-		argv[1]);
-	return EXIT_STATUS_ERROR;
+	case CLI_HELP:
+	case CLI_VERSION:
+		break;
+	}
+	return EXIT_STATUS_OK;
 }
 
 int main(int argc, char **argv)
 {
 	// Keys and passwords pass through this process: its memory must not land in a core file.
 	const struct rlimit no_core = {0};
+	const char *program = cli_program(argc > 0 ? argv[0] : "understory");
+	struct error err = {0};
+	struct cli cli;
+	int rc = EXIT_STATUS_OK;
 	(void)setrlimit(RLIMIT_CORE, &no_core);
+	if (cli_parse(argc, argv, &cli, &err) < 0) {
+		if (err.text[0] != '\0')
+			return complain(&err);
+		usage(program, stderr);
+		return EXIT_STATUS_ERROR;
+	}
 	// Not thread-safe in itself: once, before any thread.
 	(void)curl_global_init(CURL_GLOBAL_DEFAULT);
-
-	int rc = EXIT_STATUS_OK;
-	if (argc < 2) {
-		usage(stderr);
-		rc = EXIT_STATUS_ERROR;
-	} else if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-		usage(stdout);
-	} else if (strcmp(argv[1], "--version") == 0) {
+	if (cli.command == CLI_HELP)
+		usage(program, stdout);
+	else if (cli.command == CLI_VERSION)
 		printf("understory %s\n", UNDERSTORY_VERSION);
-	} else {
-		rc = command(argc, argv);
-	}
+	else
+		rc = command(&cli);
 	curl_global_cleanup();
 	return rc;
 }

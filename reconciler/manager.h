@@ -16,6 +16,8 @@
 #include "reconciler/events.h"
 #include "reconciler/memo.h"
 #include "reconciler/metrics.h"
+#include "reconciler/note.h"
+#include "reconciler/pulse.h"
 #include "reconciler/queue.h"
 #include "reconciler/slots.h"
 #include <pthread.h>
@@ -36,6 +38,8 @@ struct manager {
 	struct queue *queue; // those that somebody should look at
 	struct slots *slots;
 	struct memos *memos;
+	struct pulse pulse;        // of the passes, likewise
+	struct notes *notes;       // what was heard of replicas, for the status page
 	struct brake brake;        // the pass's
 	struct brake saved_brake;  // as the cluster has it
 	bool is_brake_loaded;      // from the cluster, since this operator leads

@@ -1,30 +1,138 @@
 #include "reconciler/output.h"
 
-#include <stdio.h>
+#include "base/clock.h"
+#include "base/utf8.h"
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
-#define CELL_MAX 256
+#define CELL_MAX 512
 #define COLUMNS_MAX 16
+#define AGAIN_S 2
+#define CLEAR "\033[H\033[J"
 
-static void cell_text(const json_t *value, char out[CELL_MAX])
+// --- texts
+
+// How many bytes stand for one character, and whether they may go to a terminal.
+static size_t next_character(const char *s, bool *is_good)
 {
-	if (json_is_integer(value))
-		(void)snprintf(out, CELL_MAX, "%lld", (long long)json_integer_value(value));
-	else if (json_is_string(value) && *json_string_value(value) != '\0')
-		(void)snprintf(out, CELL_MAX, "%.*s", CELL_MAX - 1, json_string_value(value));
-	else
-		(void)snprintf(out, CELL_MAX, "%s", json_is_true(value) ? "yes" : "-");
-	for (char *c = out; *c != '\0'; c++) {
-		if (*c == '\n' || *c == '\t')
-			*c = ' ';
+	size_t len = utf8_len(s);
+	const unsigned char *c = (const unsigned char *)s;
+	bool is_control = c[0] < 0x20 || c[0] == 0x7f || (c[0] == 0xc2 && c[1] < 0xa0); // C0, DEL, C1
+	// Those that turn the direction of text.
+	bool turns = c[0] == 0xe2 &&
+		     ((c[1] == 0x80 && c[2] >= 0xaa && c[2] <= 0xae) || (c[1] == 0x81 && c[2] >= 0xa6 && c[2] <= 0xa9));
+	*is_good = len > 0 && !is_control && !turns;
+	return len == 0 ? 1 : len;
+}
+
+// As output_text(), to memory; cut at a character.
+static void clean(const char *text, char *out, size_t size)
+{
+	size_t used = 0;
+	while (*text != '\0') {
+		bool is_good;
+		size_t len = next_character(text, &is_good);
+		if (used + (is_good ? len : 1) >= size)
+			break;
+		if (is_good)
+			memcpy(out + used, text, len);
+		else
+			out[used] = *text == '\n' || *text == '\t' ? ' ' : '?';
+		used += is_good ? len : 1;
+		text += len;
+	}
+	out[used] = '\0';
+}
+
+void output_text(const char *text, FILE *to)
+{
+	while (*text != '\0') {
+		bool is_good;
+		size_t len = next_character(text, &is_good);
+		if (is_good)
+			(void)fwrite(text, 1, len, to);
+		else
+			(void)fputc(*text == '\n' || *text == '\t' ? ' ' : '?', to);
+		text += len;
 	}
 }
 
-static void cut(char text[CELL_MAX], size_t width)
+static size_t width_of(const char *text)
 {
-	if (width > 3 && width < CELL_MAX && strlen(text) > width)
-		memcpy(text + width - 3, "...", sizeof("..."));
+	size_t width = 0;
+	for (const char *c = text; *c != '\0'; c++)
+		width += ((unsigned char)*c & 0xc0) != 0x80;
+	return width;
+}
+
+// --- colours
+
+static const struct {
+	const char *tone, *begin;
+} colours[] = {{"broken", "\033[31m"}, {"attention", "\033[33m"}, {"working", "\033[34m"}, {"good", "\033[32m"}};
+
+static const char *colour_of(const struct output *output, const char *tone)
+{
+	for (size_t i = 0; output->has_colours && tone != NULL && i < sizeof(colours) / sizeof(colours[0]); i++) {
+		if (strcmp(colours[i].tone, tone) == 0)
+			return colours[i].begin;
+	}
+	return NULL;
+}
+
+void output_tone(const struct output *output, const char *tone, FILE *to)
+{
+	const char *colour = colour_of(output, tone);
+	if (colour != NULL)
+		(void)fputs(colour, to);
+}
+
+void output_plain(const struct output *output, const char *tone, FILE *to)
+{
+	if (colour_of(output, tone) != NULL)
+		(void)fputs("\033[0m", to);
+}
+
+void output_init(struct output *output)
+{
+	// NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes the environment any more
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+	output->has_colours = isatty(STDOUT_FILENO) == 1 && (no_color == NULL || no_color[0] == '\0') &&
+			      (term == NULL || strcmp(term, "dumb") != 0);
+}
+
+bool output_is_asked(const struct output *output, const char *namespace)
+{
+	return output->namespace == NULL || strcmp(output->namespace, namespace) == 0;
+}
+
+// --- tables
+
+static void cut(char text[CELL_MAX], size_t width_max)
+{
+	size_t width = 0;
+	if (width_max <= 3 || width_of(text) <= width_max)
+		return;
+	char *c = text;
+	for (; *c != '\0' && width < width_max - 3; width++)
+		c += utf8_len(c) == 0 ? 1 : utf8_len(c);
+	memcpy(c, "...", sizeof("..."));
+}
+
+static void cell_text(const json_t *row, const struct output_column *column, char out[CELL_MAX])
+{
+	const json_t *value = json_object_get(row, column->key);
+	if (json_is_integer(value))
+		(void)snprintf(out, CELL_MAX, "%lld", (long long)json_integer_value(value));
+	else if (json_is_string(value) && *json_string_value(value) != '\0')
+		clean(json_string_value(value), out, CELL_MAX - 4);
+	else
+		(void)snprintf(out, CELL_MAX, "%s", json_is_true(value) ? "yes" : "-");
+	cut(out, column->width_max);
 }
 
 static void measure(const json_t *rows, const struct output_column *columns, size_t count, size_t widths[COLUMNS_MAX])
@@ -36,14 +144,21 @@ static void measure(const json_t *rows, const struct output_column *columns, siz
 		widths[c] = strlen(columns[c].heading);
 	json_array_foreach (rows, i, row) {
 		for (size_t c = 0; c < count; c++) {
-			cell_text(json_object_get(row, columns[c].key), text);
-			cut(text, columns[c].width_max);
-			widths[c] = strlen(text) > widths[c] ? strlen(text) : widths[c];
+			cell_text(row, &columns[c], text);
+			widths[c] = width_of(text) > widths[c] ? width_of(text) : widths[c];
 		}
 	}
 }
 
-static void print_table(const json_t *rows, const struct output_column *columns, size_t count)
+// The last column is not filled up.
+static void print_cell(const char *text, size_t width, bool is_last, FILE *to)
+{
+	(void)fprintf(to, "%s%*s", text, is_last || width <= width_of(text) ? 0 : (int)(width - width_of(text)), "");
+	(void)fputs(is_last ? "\n" : "  ", to);
+}
+
+static void print_table(
+	const struct output *output, const json_t *rows, const struct output_column *columns, size_t count, FILE *to)
 {
 	size_t widths[COLUMNS_MAX];
 	size_t i;
@@ -53,29 +168,29 @@ static void print_table(const json_t *rows, const struct output_column *columns,
 	count = count > COLUMNS_MAX ? COLUMNS_MAX : count;
 	measure(rows, columns, count, widths);
 	for (size_t c = 0; c < count; c++)
-		printf("%-*s%s", c + 1 == count ? 0 : (int)widths[c], columns[c].heading, c + 1 == count ? "\n" : "  ");
+		print_cell(columns[c].heading, widths[c], c + 1 == count, to);
 	json_array_foreach (rows, i, row) {
 		for (size_t c = 0; c < count; c++) {
-			cell_text(json_object_get(row, columns[c].key), text);
-			cut(text, columns[c].width_max);
-			printf("%-*s%s", c + 1 == count ? 0 : (int)widths[c], text, c + 1 == count ? "\n" : "  ");
+			const char *tone = columns[c].tones == NULL ? NULL : json_find_str(row, columns[c].tones);
+			cell_text(row, &columns[c], text);
+			output_tone(output, tone, to);
+			print_cell(text, widths[c], c + 1 == count, to);
+			output_plain(output, tone, to);
 		}
 	}
 }
 
-int output_rows(
-	const json_t *rows, const struct output_column *columns, size_t count, enum output_format format, struct error *err)
+int output_rows(const struct output *output, const json_t *rows, const struct output_column *columns, size_t count, FILE *to,
+	struct error *err)
 {
-	if (format == OUTPUT_JSON) {
-		AUTO_FREE char *text = json_dumps(rows, JSON_INDENT(2));
-		if (text == NULL)
-			return error_no_memory(err, "output");
-		printf("%s\n", text);
-	} else {
-		print_table(rows, columns, count);
+	if (output->format == OUTPUT_TABLE) {
+		print_table(output, rows, columns, count, to);
+		return 0;
 	}
-	if (fflush(stdout) != 0)
-		return error_set(err, ERROR_INTERNAL, "stdout cannot be written");
+	AUTO_FREE char *text = json_dumps(rows, JSON_INDENT(2));
+	if (text == NULL)
+		return error_no_memory(err, "output");
+	(void)fprintf(to, "%s\n", text);
 	return 0;
 }
 
@@ -84,5 +199,78 @@ int output_set(json_t *row, const char *key, const char *value, struct error *er
 	json_t *text = value == NULL ? json_null() : json_string(value);
 	if (text == NULL || json_object_set_new(row, key, text) < 0)
 		return error_no_memory(err, "output");
+	return 0;
+}
+
+// --- once, or again and again
+
+static void ending_signals(sigset_t *out)
+{
+	(void)sigemptyset(out);
+	(void)sigaddset(out, SIGINT);
+	(void)sigaddset(out, SIGTERM);
+}
+
+int output_begin_watch(struct error *err)
+{
+	sigset_t set;
+	ending_signals(&set);
+	int rc = pthread_sigmask(SIG_BLOCK, &set, NULL);
+	return rc == 0 ? 0 : error_set_errno(err, rc, "block signals");
+}
+
+// True: it is time to end.
+static bool wait_for_signal(void)
+{
+	const struct timespec pause = {.tv_sec = AGAIN_S};
+	sigset_t set;
+	ending_signals(&set);
+	return sigtimedwait(&set, NULL, &pause) > 0;
+}
+
+// NULL: nothing was written.
+static int put_out(const char *text, struct error *err)
+{
+	if ((text != NULL && fputs(text, stdout) < 0) || fflush(stdout) != 0)
+		return error_set(err, ERROR_INTERNAL, "stdout cannot be written");
+	return 0;
+}
+
+// What show writes, as a text that the caller frees.
+static int capture(int (*show)(void *arg, FILE *to, struct error *err), void *arg, char **out, struct error *err)
+{
+	AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	FILE *to = open_memstream(&text, &len);
+	if (to == NULL)
+		return error_no_memory(err, "output");
+	int rc = show(arg, to, err);
+	if (fclose(to) != 0 && rc == 0)
+		rc = error_no_memory(err, "output");
+	if (rc == 0)
+		*out = TAKE_PTR(text);
+	return rc;
+}
+
+int output_run(const struct output *output, int (*show)(void *arg, FILE *to, struct error *err), void *arg, struct error *err)
+{
+	AUTO_FREE char *shown = NULL;
+	const bool redraws = output->is_watching && output->format == OUTPUT_TABLE && isatty(STDOUT_FILENO) == 1;
+	if (capture(show, arg, &shown, err) < 0 || (redraws && put_out(CLEAR, err) < 0) || put_out(shown, err) < 0)
+		return -1;
+	while (output->is_watching && !wait_for_signal()) {
+		AUTO_FREE char *now = NULL;
+		struct error failed = {0};
+		if (capture(show, arg, &now, &failed) < 0) {
+			(void)fprintf(stderr, "understory: %s; what is shown is of before\n", failed.text);
+			continue;
+		}
+		if (now == NULL || (shown != NULL && strcmp(now, shown) == 0))
+			continue;
+		if (put_out(redraws ? CLEAR : "\n", err) < 0 || put_out(now, err) < 0)
+			return -1;
+		free(shown);
+		shown = TAKE_PTR(now);
+	}
 	return 0;
 }

@@ -242,6 +242,7 @@ void pass_forget(struct manager *op)
 	struct error err = {0};
 	op->brake = (struct brake){0};
 	op->is_brake_loaded = false;
+	pulse_set(&op->pulse, &(struct pulse_facts){0});
 	if (cache_begin(op->cache, &records, &count, &err) < 0) {
 		log_warn("what was decided is not forgotten", LOG_ERR(&err));
 		return;

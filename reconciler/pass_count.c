@@ -1,5 +1,6 @@
 // The metrics of the replicas, as the cache shows them.
 #include "canopy/intents.h"
+#include "reconciler/describe.h"
 #include "reconciler/pass.h"
 
 // All of it is counted before any of it is shown, so that nobody reads half a count.
@@ -29,13 +30,11 @@ static int count_record(struct manager *op, const struct record *record, struct 
 		return 0;
 	if (record_open_scene(op->cache, record, &scene, err) < 0)
 		return -1;
-	const struct deployment_view *serving = scene_deployment(&scene, r.active_round);
 	const int intent = r.intent == NULL ? -1 : intents_find(r.intent);
 	const bool is_failed = r.state == STATE_FAILED, is_refused = is_failed && r.credentials_refused[0] != '\0';
 	counts->replicas[r.state][intent < 0 ? INTENT_COUNT : intent]++;
 	counts->owed += r.report != NULL;
-	counts->unavailable += r.active_round[0] != '\0' && !replica_is_proven_once(&r) && !r.is_deleting &&
-			       (serving == NULL || !serving->is_available);
+	counts->unavailable += describe_is_down(&r, &scene);
 	counts->refused += is_refused;
 	counts->given_up += is_failed && !is_refused && r.failures >= op->settings->retry_limit;
 	count_verified(counts, &r, intent);

@@ -7,6 +7,6 @@
 #include "reconciler/output.h"
 
 // *something is true when a pass would do anything.
-MUST_CHECK int plan(const struct settings *settings, enum output_format format, bool *something, struct error *err);
+MUST_CHECK int plan(const struct settings *settings, const struct output *output, bool *something, struct error *err);
 
 #endif

@@ -330,8 +330,19 @@ static void note_failure(struct work *w, const struct error *err)
 	w->waits_for_slot = false;
 	memo_failed(w->memo, err, clock_mono_ms());
 	queue_add(w->op->queue, w->namespace, w->memo->next_try_mono_ms);
+	const int64_t now_ms = clock_wall_ms();
+	notes_trouble(w->op->notes, w->namespace, w->memo->errors_in_row,
+		now_ms + w->memo->next_try_mono_ms - clock_mono_ms(), err->text, now_ms);
 	log_warn("replica not brought forward", LOG_STR("namespace", w->namespace), LOG_STR("kind", error_kind_text(err->kind)),
 		LOG_INT("errors_in_row", w->memo->errors_in_row), LOG_ERR(err));
+}
+
+static void note_success(const struct work *w)
+{
+	if (w->look.has_replica && w->look.replica.state == STATE_RESTORING)
+		notes_well(w->op->notes, w->namespace);
+	else
+		notes_forget(w->op->notes, w->namespace);
 }
 
 static void try(struct work *w)
@@ -340,6 +351,7 @@ static void try(struct work *w)
 	if (look(w, &err) == 0 && bring_forward(w, &err) == 0) {
 		memo_succeeded(w->memo);
 		count_result(w, w->has_changed ? "requeue_after" : "success");
+		note_success(w);
 		if (w->has_changed)
 			queue_add(w->op->queue, w->namespace, clock_mono_ms() + LOOK_AGAIN_MS);
 	} else {

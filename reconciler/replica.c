@@ -115,6 +115,7 @@ static void read_round(struct reading *r, struct replica *out)
 	out->volume_bytes = bytes_of(annotation(r, ANN_VOLUME_BYTES));
 	out->tls_renew_at_ms = time_of(annotation(r, ANN_TLS_RENEW_AT));
 	copy_fixed(annotation(r, ANN_TLS_CA), out->tls_ca, sizeof(out->tls_ca));
+	out->expected_bytes = bytes_of(annotation(r, ANN_EXPECTED_BYTES));
 	copy_fixed(annotation(r, ANN_CREDENTIALS_REFUSED), out->credentials_refused, sizeof(out->credentials_refused));
 }
 
@@ -125,6 +126,7 @@ static void read_report(struct reading *r, struct replica *out)
 	out->reported_at_ms = time_of(annotation(r, ANN_REPORTED_AT));
 	copy_fixed(annotation(r, ANN_REPORTED_ROUND), out->reported_round, sizeof(out->reported_round));
 	out->report_error = copy(r, annotation(r, ANN_REPORT_ERROR));
+	out->verdict = copy(r, annotation(r, ANN_VERDICT));
 	out->force_refresh = annotation(r, ANN_FORCE_REFRESH) != NULL;
 	out->teardown_hold = annotation(r, ANN_TEARDOWN_HOLD) != NULL;
 }
@@ -163,7 +165,7 @@ void replica_fini(struct replica *replica)
 {
 	char *const owned[] = {replica->type, replica->intent, replica->desired_snapshot_id, replica->desired_snapshot_at,
 		replica->round_snapshot_id, replica->last_restored_snapshot_id, replica->postgres_version, replica->last_error,
-		replica->traffic, replica->report, replica->report_error};
+		replica->traffic, replica->report, replica->report_error, replica->verdict};
 	for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
 		free(owned[i]);
 	*replica = (struct replica){0};

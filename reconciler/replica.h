@@ -64,6 +64,8 @@ struct replica {
 	int64_t reported_at_ms;
 	char reported_round[ROUND_KEY_SIZE];
 	char *report_error;
+	char *verdict;          // "<grade> <stage>"
+	int64_t expected_bytes; // of the round in hand, by the one before; 0: not known
 	bool force_refresh;
 	bool teardown_hold;
 	char credentials_refused[ROUND_KEY_SIZE];

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "reconciler/page.h"
 #include "reconciler/pass.h"
 #include "reconciler/tick.h"
 #include "reconciler/web.h"
@@ -273,15 +274,19 @@ static void run_passes(struct loop *loop)
 static int run_operator(struct loop *loop, struct wiring *wiring, struct error *err)
 {
 	AUTO(workers) struct workers *workers = NULL;
-	AUTO(web) struct web *web = NULL;
+	AUTO(page) struct page *page = NULL;
+	AUTO(web) struct web *web = NULL; // ends before the page
 	const struct web_probes probes = {.is_live = is_live, .is_ready = is_ready, .arg = loop->op};
 
 	atomic_store(&loop->op->beat_mono_ms, clock_mono_ms());
 	metrics_set(loop->op->metrics, METRIC_BUILD_INFO, UNDERSTORY_VERSION, NULL, NULL, 1);
 	wiring_on_wake(wiring, wake, loop);
+	if (page_new(loop->op, clock_wall_ms(), &page, err) < 0)
+		return -1;
+	const struct web_source source = page_source(page);
 	// The watches first: the page of metrics looks at them.
 	if (wiring_watch(wiring, err) < 0 ||
-		web_start(loop->op->settings->metrics_addr, loop->op->metrics, &probes, &web, err) < 0 ||
+		web_start(loop->op->settings->metrics_addr, loop->op->metrics, &probes, &source, &web, err) < 0 ||
 		workers_start(loop->op, &workers, err) < 0)
 		return -1;
 	log_info("understory started", LOG_STR("version", UNDERSTORY_VERSION), LOG_INT("metrics_port", web_port(web)),

@@ -1,8 +1,8 @@
 #include "reconciler/status.h"
 
 #include "base/buf.h"
-#include "reconciler/cache.h"
-#include "reconciler/round.h"
+#include "base/clock.h"
+#include "reconciler/describe.h"
 #include "reconciler/wiring.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,30 +10,33 @@
 
 #define CONDITIONS_MAX 4096
 
-// Owed while the annotation is there; landed when the last round's report has.
-static const char *report_text(const struct replica *r)
-{
-	if (r->report != NULL)
-		return "owed";
-	if (r->round[0] != '\0' && strcmp(r->round, r->reported_round) == 0)
-		return "landed";
-	return "none";
-}
-
 static const char *or_null(const char *text)
 {
 	return text[0] == '\0' ? NULL : text;
 }
 
-static void size_text(int64_t bytes, char out[32])
+// "15.20" of "15.20 (Debian 15.20-0+deb12u1)".
+static void short_version(const char *version, char out[32])
 {
-	(void)snprintf(out, 32, bytes >= INT64_C(10) << 30 ? "%lld GiB" : "%lld MiB",
-		(long long)(bytes >= INT64_C(10) << 30 ? bytes >> 30 : bytes >> 20));
+	(void)snprintf(out, 32, "%.*s", version == NULL ? 0 : (int)strcspn(version, " "), version == NULL ? "" : version);
 }
 
-// Why a Namespace stays Terminating, in the words of its conditions (remaining objects, finalizers, a broken API group). The
-// caller frees *out; NULL when it says nothing.
-static int why_terminating(struct k8s_client *k8s, const struct replica *r, char **out, struct error *err)
+// How long a time is past: "3 h 12 min". Empty when it never was.
+static void age(int64_t at_ms, int64_t now_ms, char out[WORDS_SIZE])
+{
+	out[0] = '\0';
+	if (at_ms != REPLICA_NEVER)
+		words_duration(now_ms - at_ms, out);
+}
+
+static void describe_look(const struct manager *op, const struct look *look, int64_t now_ms, struct description *out)
+{
+	const struct describe_facts facts = {
+		.replica = &look->replica, .scene = &look->scene, .settings = op->settings, .now_ms = now_ms};
+	describe(&facts, out);
+}
+
+int status_why_terminating(struct k8s_client *k8s, const struct replica *r, char **out, struct error *err)
 {
 	AUTO(json) json_t *namespace = NULL;
 	AUTO(buf) struct buf text;
@@ -55,27 +58,35 @@ static int why_terminating(struct k8s_client *k8s, const struct replica *r, char
 	return 0;
 }
 
-static int add_row(json_t *rows, const struct look *look, const char *why, const char *waits, struct error *err)
+static int add_row(const struct manager *op, json_t *rows, const struct look *look, const char *why, struct error *err)
 {
+	struct description d;
+	char postgres[32], since[WORDS_SIZE];
+	const int64_t now_ms = clock_wall_ms();
 	const struct replica *r = &look->replica;
 	json_t *row = json_object();
-	char size[32] = "";
+	char size[WORDS_SIZE] = "";
 	if (row == NULL || json_array_append_new(rows, row) < 0)
 		return error_no_memory(err, "status");
 	const struct deployment_view *serving = scene_deployment(&look->scene, r->active_round);
 	if (serving != NULL && serving->restored_bytes >= 0) {
-		size_text(serving->restored_bytes, size);
+		words_bytes(serving->restored_bytes, size);
 		if (json_object_set_new(row, "bytes", json_integer(serving->restored_bytes)) < 0)
 			return error_no_memory(err, "status");
 	}
+	describe_look(op, look, now_ms, &d);
+	short_version(r->postgres_version, postgres);
+	age(d.since_ms, now_ms, since);
 	const struct {
 		const char *key, *value;
 	} members[] = {{"namespace", r->namespace}, {"intent", r->intent}, {"type", r->type},
 		{"state", replica_state_text[r->state]}, {"snapshot_id", r->last_restored_snapshot_id},
 		{"desired_snapshot_id", r->desired_snapshot_id}, {"round", or_null(r->round)},
 		{"active_round", or_null(r->active_round)}, {"run_id", or_null(r->run_id)},
-		{"postgres_version", r->postgres_version}, {"size", or_null(size)}, {"report", report_text(r)},
-		{"report_error", r->report_error}, {"last_error", why != NULL ? why : r->last_error}, {"waits_for", waits},
+		{"postgres_version", r->postgres_version}, {"size", or_null(size)}, {"postgres", or_null(postgres)},
+		{"since", or_null(since)}, {"stage", d.stage}, {"tone", describe_tone_text[d.tone]}, {"says", d.says},
+		{"waits_for", or_null(d.waits_for)}, {"next", or_null(d.next)}, {"verdict", d.verdict}, {"blame", d.blame},
+		{"report", d.report}, {"report_error", r->report_error}, {"last_error", why != NULL ? why : r->last_error},
 		{"replica_id", or_null(r->replica_id)}, {"server_id", or_null(r->server_id)}, {"group_id", or_null(r->group_id)}};
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
 		if (output_set(row, members[i].key, members[i].value, err) < 0)
@@ -87,18 +98,7 @@ static int add_row(json_t *rows, const struct look *look, const char *why, const
 	return 0;
 }
 
-// The next round is wanted and waits for an older one's volume to go.
-static bool waits_for_a_volume(const struct look *look)
-{
-	const struct replica *r = &look->replica;
-	bool is_newer =
-		r->desired_snapshot_id != NULL &&
-		(r->last_restored_snapshot_id == NULL || strcmp(r->desired_snapshot_id, r->last_restored_snapshot_id) != 0);
-	return (r->state == STATE_ACTIVE || r->state == STATE_FAILED) && (is_newer || r->force_refresh) &&
-	       round_volumes_in_use(&look->scene);
-}
-
-static int show(struct manager *op, const char *namespace, json_t *rows, struct error *err)
+static int show_one(struct manager *op, const char *namespace, json_t *rows, struct error *err)
 {
 	AUTO(look_value) struct look look = {0};
 	AUTO_FREE char *why = NULL;
@@ -106,32 +106,43 @@ static int show(struct manager *op, const char *namespace, json_t *rows, struct 
 		return -1;
 	if (!look.has_replica)
 		return 0;
-	if (look.replica.is_deleting && why_terminating(op->k8s, &look.replica, &why, err) < 0)
+	if (look.replica.is_deleting && status_why_terminating(op->k8s, &look.replica, &why, err) < 0)
 		return -1;
-	const char *waits = waits_for_a_volume(&look) ? "the next round waits for " ROUND_VOLUMES_TEXT : NULL;
-	return add_row(rows, &look, why, waits, err);
+	return add_row(op, rows, &look, why, err);
 }
 
-int status(const struct settings *settings, enum output_format format, struct error *err)
+struct asked {
+	struct manager *op;
+	const struct output *output;
+};
+
+static int show(void *arg, FILE *to, struct error *err)
 {
-	static const struct output_column columns[] = {{"NAMESPACE", "namespace", 0}, {"INTENT", "intent", 0},
-		{"STATE", "state", 0}, {"SNAPSHOT", "snapshot_id", 12}, {"POSTGRES", "postgres_version", 12}, {"SIZE", "size", 0},
-		{"REPORT", "report", 0}, {"LAST ERROR", "last_error", 100}, {"WAITS FOR", "waits_for", 100}};
-	AUTO(wiring) struct wiring *wiring = NULL;
+	static const struct output_column columns[] = {{"NAMESPACE", "namespace", 0, NULL}, {"INTENT", "intent", 0, NULL},
+		{"STATE", "state", 0, "tone"}, {"SINCE", "since", 0, NULL}, {"SNAPSHOT", "snapshot_id", 15, NULL},
+		{"POSTGRES", "postgres", 0, NULL}, {"SIZE", "size", 0, NULL}, {"REPORT", "report", 0, NULL},
+		{"WAITS FOR", "waits_for", 60, NULL}, {"LAST ERROR", "last_error", 100, NULL}};
+	const struct asked *asked = arg;
+	struct manager *op = asked->op;
 	AUTO(json) json_t *rows = json_array();
 	AUTO_FREE char(*names)[ENTRY_NAMESPACE_SIZE] = NULL;
 	size_t count = 0;
-
-	if (wiring_open(settings, WIRING_CLUSTER, &wiring, err) < 0)
-		return -1;
-	struct manager *op = wiring_manager(wiring);
 	if (cache_list(op->cache, op->k8s, err) < 0)
 		return error_wrap(err, "cluster");
 	if (cache_names(op->cache, &names, &count, err) < 0)
 		return -1;
 	for (size_t i = 0; i < count; i++) {
-		if (show(op, names[i], rows, err) < 0)
+		if (output_is_asked(asked->output, names[i]) && show_one(op, names[i], rows, err) < 0)
 			return -1;
 	}
-	return output_rows(rows, columns, sizeof(columns) / sizeof(columns[0]), format, err);
+	return output_rows(asked->output, rows, columns, sizeof(columns) / sizeof(columns[0]), to, err);
+}
+
+int status(const struct settings *settings, const struct output *output, struct error *err)
+{
+	AUTO(wiring) struct wiring *wiring = NULL;
+	if (wiring_open(settings, WIRING_CLUSTER, &wiring, err) < 0)
+		return -1;
+	struct asked asked = {.op = wiring_manager(wiring), .output = output};
+	return output_run(output, show, &asked, err);
 }

@@ -51,6 +51,19 @@ static int fill(struct patch *p, const struct round_view *v, struct error *err)
 	return 0;
 }
 
+// The next backup of a server is about as large as the one before: what that one's restore read says how far this one is. A round
+// that failed has not read all of it, so what was expected then is expected still.
+static void expect(struct patch *p, const struct replica *r)
+{
+	AUTO(json) json_t *traffic = NULL;
+	struct error ignored;
+	if (r->traffic == NULL || r->state != STATE_ACTIVE || json_parse(r->traffic, strlen(r->traffic), &traffic, &ignored) < 0)
+		return;
+	int64_t bytes = json_find_int(0, traffic, "s3_received_payload_bytes");
+	if (bytes > 0)
+		patch_set_int(p, ANN_EXPECTED_BYTES, bytes);
+}
+
 void step_say_claimed(const struct replica *replica, enum action_reason reason)
 {
 	log_info("round claimed", LOG_STR("namespace", replica->namespace), LOG_STR("snapshot", replica->round_snapshot_id),
@@ -77,6 +90,7 @@ int step_claim(struct manager *op, struct round_view *v, const struct step *step
 	if (fill(&p, v, err) < 0)
 		return -1;
 	patch_set(&p, ANN_FORCE_REFRESH, NULL);
+	expect(&p, r);
 	patch_set(&p, ANN_TRAFFIC, NULL);
 	patch_set(&p, ANN_CREDENTIALS_REFUSED, NULL);
 	if (is_other_snapshot)

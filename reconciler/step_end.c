@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "reconciler/details.h"
 #include "reconciler/patch.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +36,15 @@ static int make_report(const struct round_view *v, const struct step *step, cons
 		.details = details,
 		.traffic = traffic};
 	return report_build(&report, out, err);
+}
+
+// "<grade> <stage> <owner>", the last one when somebody has to do something.
+static void set_verdict(struct patch *p, enum report_grade grade, enum report_owner owner, const char *stage)
+{
+	char verdict[96];
+	(void)snprintf(verdict, sizeof(verdict), "%s %.31s%s%s", report_grade_text[grade], stage, owner == OWNER_NONE ? "" : " ",
+		owner == OWNER_NONE ? "" : report_owner_text[owner]);
+	patch_set(p, ANN_VERDICT, verdict);
 }
 
 static void count_round(struct manager *op, const struct round_view *v, enum report_grade grade)
@@ -79,6 +89,7 @@ int step_activate(struct manager *op, struct round_view *v, const struct step *s
 	patch_set(&p, ANN_FAILURES, NULL);
 	patch_set(&p, ANN_FAILED_AT, NULL);
 	patch_set(&p, ANN_LAST_ERROR, step->text[0] == '\0' ? NULL : step->text);
+	set_verdict(&p, step->grade, step->owner, stage);
 	patch_set(&p, ANN_REPORT, report);
 	patch_set(&p, ANN_REPORT_ERROR, NULL);
 	bool is_first = v->replica->active_round[0] == '\0';
@@ -125,6 +136,7 @@ int step_fail(struct manager *op, struct round_view *v, const struct step *step,
 	patch_set(&p, ANN_LAST_ERROR, step->text);
 	if (step->is_volume_full)
 		enlarge_volume(op, v, &p);
+	set_verdict(&p, step->grade, step->owner, step->stage);
 	patch_set(&p, ANN_REPORT, report);
 	patch_set(&p, ANN_REPORT_ERROR, NULL);
 	if (patch_send(&p, op->k8s, v->replica, err) < 0)

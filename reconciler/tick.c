@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "reconciler/pass.h"
+#include <string.h>
 
 static const struct event_regarding the_namespace = {0};
 
@@ -53,6 +54,26 @@ void tick_note_end(struct manager *op)
 	set_time(op, METRIC_LAST_TICK_TIMESTAMP_SECONDS);
 }
 
+// A hold is counted on the monotonic clock; people read the other one.
+static void publish(struct manager *op, const struct pass *pass, const struct error *fetch_err, int64_t begin_mono_ms)
+{
+	const int64_t now_ms = clock_wall_ms();
+	struct pulse_facts facts;
+	(void)pulse_get(&op->pulse, &facts); // without a worklist nothing is held anew and nothing let go
+	facts.passed_at_ms = now_ms;
+	facts.has_worklist = true;
+	facts.is_current = pass->is_current;
+	facts.entries = op->worklist->count;
+	facts.unreadable = op->worklist->unreadable;
+	memcpy(facts.error, fetch_err->text, sizeof(facts.error));
+	if (pass->is_current) {
+		facts.held = pass->held.count;
+		facts.held_passes = op->brake.passes;
+		facts.held_since_ms = now_ms - (begin_mono_ms - op->brake.since_mono_ms);
+	}
+	pulse_set(&op->pulse, &facts);
+}
+
 void tick_count(struct manager *op)
 {
 	struct error err = {0};
@@ -71,6 +92,9 @@ static int run_pass(struct manager *op, int64_t begin_mono_ms, struct error *err
 	if (is_current)
 		set_time(op, METRIC_WORKLIST_LAST_SUCCESS_TIMESTAMP_SECONDS);
 	if (!is_current && op->worklist == NULL) {
+		struct pulse_facts facts = {.passed_at_ms = clock_wall_ms()};
+		memcpy(facts.error, fetch_err.text, sizeof(facts.error));
+		pulse_set(&op->pulse, &facts);
 		*err = fetch_err;
 		return -1;
 	}
@@ -87,6 +111,7 @@ static int run_pass(struct manager *op, int64_t begin_mono_ms, struct error *err
 		tell_duplicates(&pass);
 	}
 	count_worklist(op);
+	publish(op, &pass, &fetch_err, begin_mono_ms);
 	atomic_store(&op->has_changed, true);
 	tick_count(op);
 	const int64_t took_ms = clock_mono_ms() - begin_mono_ms;

@@ -23,6 +23,9 @@
 #define PAGE_MAX ((size_t)4 << 20)
 #define WHY_SIZE 512
 
+// Of a body that is made while it is sent: what is in memory for each that reads one.
+#define PIECE_BYTES ((size_t)16 << 10)
+
 struct connection {
 	int fd; // libmicrohttpd's
 	int64_t cut_at_mono_ms;
@@ -34,6 +37,7 @@ struct web {
 	struct MHD_Daemon *daemon;
 	struct metrics *metrics;
 	struct web_probes probes;
+	struct web_source source; // answer NULL: none
 	int port;
 	int stop_fd; // eventfd
 	pthread_t thread;
@@ -153,6 +157,107 @@ static enum MHD_Result send_probe(
 	return send_words(to, passed ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, text);
 }
 
+// --- a source's answers
+
+static const char *argument(const void *of, const char *name)
+{
+	// libmicrohttpd's getters take no const, and change nothing.
+	struct MHD_Connection *connection;
+	memcpy(&connection, of, sizeof(connection));
+	return MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+// What is behind a response that is read piece by piece; libmicrohttpd frees it with the response.
+struct piece_source {
+	struct connection *connection; // NULL: not known
+	ssize_t (*read)(void *stream, char *out, size_t room);
+	void (*close)(void *stream);
+	void *stream;
+};
+
+static ssize_t read_piece(void *arg, uint64_t at, char *out, size_t room)
+{
+	const struct piece_source *source = arg;
+	(void)at;
+	ssize_t n = source->read(source->stream, out, room);
+	// What came before has been sent: who takes so much has earned the time for it.
+	if (n > 0 && source->connection != NULL && source->connection->cut_at_mono_ms != INT64_MAX)
+		source->connection->cut_at_mono_ms += (int64_t)n * 1000 / WEB_LEAST_BYTES_PER_S;
+	return n < 0 ? MHD_CONTENT_READER_END_WITH_ERROR : n == 0 ? MHD_CONTENT_READER_END_OF_STREAM : n;
+}
+
+static void close_pieces(void *arg)
+{
+	struct piece_source *source = arg;
+	source->close(source->stream);
+	free(source);
+}
+
+static struct MHD_Response *respond_in_pieces(struct MHD_Connection *to, const struct web_answer *answer)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(to, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct piece_source *source = malloc(sizeof(*source));
+	struct MHD_Response *response = NULL;
+	if (source != NULL) {
+		*source = (struct piece_source){.connection = info == NULL ? NULL : info->socket_context,
+			.read = answer->read,
+			.close = answer->close,
+			.stream = answer->stream};
+		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE_BYTES, read_piece, source, close_pieces);
+	}
+	if (response == NULL) {
+		answer->close(answer->stream);
+		free(source);
+	}
+	return response;
+}
+
+static struct MHD_Response *respond_with_text(const char *text)
+{
+	// Never written, but MHD's buffers are not const.
+	void *body;
+	memcpy(&body, &text, sizeof(body));
+	return MHD_create_response_from_buffer(strlen(text), body, MHD_RESPMEM_PERSISTENT);
+}
+
+static enum MHD_Result send_answer(struct MHD_Connection *to, const struct web_answer *answer)
+{
+	struct MHD_Response *response = answer->text != NULL ? respond_with_text(answer->text) : respond_in_pieces(to, answer);
+	if (response == NULL)
+		return MHD_NO;
+	const char *headers[][2] = {{MHD_HTTP_HEADER_CONTENT_TYPE, answer->type},
+		{"Content-Security-Policy",
+			answer->policy != NULL ? answer->policy : "default-src 'none'; frame-ancestors 'none'"},
+		{"X-Content-Type-Options", "nosniff"}, {"Referrer-Policy", "no-referrer"},
+		// What has an ETag may be kept, and is asked for again each time.
+		{MHD_HTTP_HEADER_CACHE_CONTROL, answer->etag[0] == '\0' ? "no-store" : "no-cache"},
+		{MHD_HTTP_HEADER_ETAG, answer->etag},
+		{MHD_HTTP_HEADER_RETRY_AFTER, answer->status == MHD_HTTP_SERVICE_UNAVAILABLE ? "2" : ""}};
+	enum MHD_Result rc = MHD_YES;
+	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]) && rc == MHD_YES; i++) {
+		if (headers[i][1][0] != '\0')
+			rc = MHD_add_response_header(response, headers[i][0], headers[i][1]);
+	}
+	if (rc == MHD_YES)
+		rc = MHD_queue_response(to, answer->status, response);
+	MHD_destroy_response(response);
+	return rc;
+}
+
+static enum MHD_Result ask_source(struct web *web, struct MHD_Connection *to, const char *path)
+{
+	struct web_answer answer = {0};
+	const struct web_request request = {.path = path,
+		.if_none_match = MHD_lookup_connection_value(to, MHD_HEADER_KIND, MHD_HTTP_HEADER_IF_NONE_MATCH),
+		.argument = argument,
+		.of = &to};
+	if (web->source.answer == NULL || !web->source.answer(web->source.arg, &request, &answer))
+		return send_words(to, MHD_HTTP_NOT_FOUND,
+			web->source.answer == NULL ? "not found; there is /metrics, /livez and /readyz\n"
+						   : "not found; there is /, /status.json, /metrics, /livez and /readyz\n");
+	return send_answer(to, &answer);
+}
+
 static enum MHD_Result route(struct web *web, struct MHD_Connection *to, const char *path)
 {
 	if (strcmp(path, "/metrics") == 0)
@@ -161,7 +266,7 @@ static enum MHD_Result route(struct web *web, struct MHD_Connection *to, const c
 		return send_probe(web, to, path + 1, web->probes.is_live);
 	if (strcmp(path, "/readyz") == 0)
 		return send_probe(web, to, path + 1, web->probes.is_ready);
-	return send_words(to, MHD_HTTP_NOT_FOUND, "not found; there is /metrics, /livez and /readyz\n");
+	return ask_source(web, to, path);
 }
 
 // Called once with the headers, then with each piece of a body, then once more. No body is wanted: another method is answered
@@ -231,12 +336,15 @@ static void web_release(struct web *web)
 
 DEFINE_AUTO(struct web, web_release, web_release)
 
-int web_start(const char *addr, struct metrics *metrics, const struct web_probes *probes, struct web **out, struct error *err)
+int web_start(const char *addr, struct metrics *metrics, const struct web_probes *probes, const struct web_source *source,
+	struct web **out, struct error *err)
 {
 	AUTO(web_release) struct web *web = malloc(sizeof(*web));
 	if (web == NULL)
 		return error_no_memory(err, "web listener");
 	*web = (struct web){.metrics = metrics, .probes = *probes, .stop_fd = -1, .limit_ms = WEB_REQUEST_LIMIT_MS};
+	if (source != NULL)
+		web->source = *source;
 	web->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (web->stop_fd < 0)
 		return error_set_errno(err, errno, "make an eventfd");

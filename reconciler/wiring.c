@@ -244,7 +244,7 @@ static int name_broker(struct wiring *w, struct error *err)
 
 static int start_broker(struct wiring *w, struct error *err)
 {
-	w->access = (struct access){.settings = w->op.settings, .k8s = w->free_k8s, .canopy = w->op.canopy};
+	w->access = (struct access){.settings = w->op.settings, .k8s = w->free_k8s, .canopy = w->op.canopy, .notes = w->op.notes};
 	const struct broker_callbacks callbacks = access_callbacks(&w->access);
 	const struct broker_options options = {.address = w->op.settings->broker_listen_addr,
 		.cert_pem = w->ca.leaf.cert_pem,
@@ -358,7 +358,8 @@ int wiring_open(const struct settings *settings, enum wiring_need need, struct w
 	if (w == NULL)
 		return error_no_memory(err, "operator");
 	w->op.settings = settings;
-	if (metrics_new(&w->op.metrics, err) < 0 || memos_new(&w->op.memos, err) < 0 || cache_new(&w->op.cache, err) < 0 ||
+	pulse_init(&w->op.pulse);
+	if (metrics_new(&w->op.metrics, err) < 0 || memos_new(&w->op.memos, err) < 0 || notes_new(&w->op.notes, err) < 0 || cache_new(&w->op.cache, err) < 0 ||
 		queue_new(&w->op.queue, err) < 0 || slots_new((size_t)settings->max_concurrent_restores, &w->op.slots, err) < 0 ||
 		connect_cluster(w, err) < 0)
 		return -1;
@@ -405,6 +406,7 @@ void wiring_close(struct wiring *wiring)
 	queue_free(wiring->op.queue);
 	slots_free(wiring->op.slots);
 	memos_free(wiring->op.memos);
+	notes_free(wiring->op.notes);
 	metrics_free(wiring->op.metrics);
 	free(wiring->s3_ca_pem);
 	free(wiring);

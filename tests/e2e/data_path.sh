@@ -60,6 +60,9 @@ number_of_pods() { restore_pods "$1" | python3 -c 'import json, sys; print(len(j
 log_of() { cat "$WORK/node/$2"/restore-*/"$1"*.log; }
 proxy_generations() { log_of proxy "$1" | grep -c 'msg=credentials generation='; }
 
+# The proxy counts every 30 s, through the broker.
+page_says_received() { curl -fsS -m 5 "$METRICS/status.json" | grep -Eq '"received_bytes":[1-9][0-9]{6}'; }
+
 # report_has FIELD MINIMUM: of the one report.
 report_has() { [ "$(curl -fsS -m 20 "$CANOPY/_reports" | field 0 body "$1")" -ge "$2" ]; }
 # As the engine's script says in its termination message.
@@ -110,6 +113,7 @@ outlives_its_keys()
 	check "in its middle the store refuses the first set and takes the newest" comes $((2 * KEYS_LIVE_S)) \
 		/usr/bin/python3 "$HERE/leaks.py" expired "$WORK"
 	check "then it is still restoring" state_is $ANALYTICS restoring
+	check "the status page says how far it is" comes 40 page_says_received
 	check "the replica becomes active" comes $PATIENCE_S state_is $ANALYTICS active
 	what_came_back "$ns"
 	check "the restore took longer than its keys live" test "$(restore_seconds "$ns")" -gt $((KEYS_LIVE_S + 5))

@@ -7,11 +7,13 @@ the operator must hold no more descriptors and no more memory than after the fir
 
 usage: restarts.py BUILD_FOLDER
 """
+import json
 import os
 import pathlib
 import random
 import sys
 import time
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 import replicas
@@ -64,6 +66,14 @@ def is_sanitized(program):
     return b"__asan_init" in text or b"__tsan_init" in text
 
 
+def look(stage):
+    """Somebody looks at the status page meanwhile: it reads what all threads write."""
+    for path in ("", "status.json"):
+        with urllib.request.urlopen(stage.metrics_url.replace("metrics", path), timeout=60) as answer:
+            text = answer.read()
+    json.loads(text)
+
+
 def measure(operator, stage, wanted):
     """When it has come to rest: what is held then is held for good."""
     wait_until("the worklist", lambda: is_settled(stage, wanted), 90)
@@ -92,6 +102,7 @@ def main():
             stage.canopy_wants(wanted)
             time.sleep(chance.uniform(0.05, 0.15))
             stage.restart_api()
+            look(stage)
             if operator.poll() is not None:
                 raise SystemExit(f"Bail out! the operator ended after {i} restarts: {stage.log('operator')[-2000:]}")
             if i == WARM:

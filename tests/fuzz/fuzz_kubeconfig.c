@@ -73,7 +73,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	input = size == 0 ? (const uint8_t *)"" : data;
 	input_size = size;
 	FUZZ_CHECK(config != NULL, "no memory");
-	if (kubeconfig_load(PATH, config, &err) == 0) {
+	if (kubeconfig_load(PATH, NULL, config, &err) == 0) {
 		check_config(config);
 	} else {
 		fuzz_check_error(&err);

@@ -275,6 +275,24 @@ static void the_first_of_several_files_wins(void **state)
 	assert_string_equal(secret_reveal(&config->token), "first");
 }
 
+static void a_context_that_is_named_counts(void **state)
+{
+	(void)state;
+	AUTO(k8s_config) struct k8s_config *config = NULL;
+	struct error err = {0};
+	put("config", "current-context: a\ncontexts: [{name: a, context: {cluster: one}}, {name: b, context: {cluster: two, "
+		      "namespace: n}}]\n"
+		      "clusters: [{name: one, cluster: {server: 'https://one.test'}}, {name: two, cluster: {server: "
+		      "'https://two.test'}}]\n");
+	set("KUBECONFIG", "@/config");
+	set(K8S_CONTEXT_VARIABLE, "b");
+	assert_ok(load(&config, &err), err);
+	assert_string_equal(config->server, "https://two.test");
+	assert_string_equal(config->namespace, "n");
+	set(K8S_CONTEXT_VARIABLE, "c");
+	assert_error(load(&config, &err), err, ERROR_INVALID, "there is no context \"c\"");
+}
+
 struct bad_row {
 	const char *label;
 	const char *text;
@@ -528,6 +546,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(everything_inline, begin, end),
 		cmocka_unit_test_setup_teardown(files_are_found_beside_the_kubeconfig, begin, end),
 		cmocka_unit_test_setup_teardown(the_first_of_several_files_wins, begin, end),
+		cmocka_unit_test_setup_teardown(a_context_that_is_named_counts, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_wrong_is_said_by_name, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_wrong_with_a_plugin_is_said_by_name, begin, end),
 		cmocka_unit_test_setup_teardown(what_cannot_be_read_is_said_by_name, begin, end),

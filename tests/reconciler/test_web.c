@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -42,7 +43,7 @@ static int setup(void **state)
 	atomic_store(&f.is_live, true);
 	atomic_store(&f.is_ready, true);
 	const struct web_probes probes = {is_live, is_ready, &f};
-	if (metrics_new(&f.metrics, &err) < 0 || web_start("127.0.0.1:0", f.metrics, &probes, &f.web, &err) < 0) {
+	if (metrics_new(&f.metrics, &err) < 0 || web_start("127.0.0.1:0", f.metrics, &probes, NULL, &f.web, &err) < 0) {
 		print_error("%s\n", err.text);
 		return -1;
 	}
@@ -365,7 +366,7 @@ static void ipv6_is_listened_on_and_takes_ipv4_too(void **state)
 	struct error err = {0};
 	const struct web_probes probes = {is_live, is_ready, f};
 	AUTO(web) struct web *web = NULL;
-	if (web_start("[::]:0", f->metrics, &probes, &web, &err) < 0) {
+	if (web_start("[::]:0", f->metrics, &probes, NULL, &web, &err) < 0) {
 		assert_int_equal(err.os_errno, EAFNOSUPPORT);
 		print_message("# this kernel has no IPv6\n");
 		skip();
@@ -381,6 +382,160 @@ static void a_port_that_is_taken_is_named(void **state)
 	int fd, port;
 	(void)snprintf(address, sizeof(address), "127.0.0.1:%d", web_port(f->web));
 	assert_error(listen_open(address, &fd, &port, &err), err, ERROR_TRANSIENT, address);
+}
+
+// --- a source
+
+// /text answers at once, /pieces as many bytes as the argument says, /cut fails after some, /endless never ends.
+struct stream {
+	struct source *of;
+	size_t left;
+	bool fails;
+};
+
+struct source {
+	atomic_int opened, closed;
+	char said[64]; // the argument of the last request
+};
+
+static ssize_t read_stream(void *arg, char *out, size_t room)
+{
+	struct stream *s = arg;
+	if (s->left == 0)
+		return s->fails ? -1 : 0;
+	size_t n = s->left < room ? s->left : room;
+	memset(out, 'x', n);
+	s->left -= n;
+	return (ssize_t)n;
+}
+
+static void close_stream(void *arg)
+{
+	struct stream *s = arg;
+	atomic_fetch_add(&s->of->closed, 1);
+	free(s);
+}
+
+static bool answer_from_source(void *arg, const struct web_request *request, struct web_answer *out)
+{
+	struct source *source = arg;
+	const char *bytes = request->argument(request->of, "bytes");
+	(void)snprintf(source->said, sizeof(source->said), "%s", bytes == NULL ? "" : bytes);
+	*out = (struct web_answer){.status = 200, .type = "text/plain", .etag = "\"v1\""};
+	if (strcmp(request->path, "/text") == 0) {
+		bool is_known = request->if_none_match != NULL && strcmp(request->if_none_match, out->etag) == 0;
+		out->status = is_known ? 304 : 200;
+		out->text = is_known ? "" : "a text";
+		return true;
+	}
+	if (strcmp(request->path, "/pieces") != 0 && strcmp(request->path, "/cut") != 0)
+		return false;
+	struct stream *s = malloc(sizeof(*s));
+	assert_non_null(s);
+	*s = (struct stream){source, bytes == NULL ? 100 : strtoul(bytes, NULL, 10), strcmp(request->path, "/cut") == 0};
+	atomic_fetch_add(&source->opened, 1);
+	out->read = read_stream;
+	out->close = close_stream;
+	out->stream = s;
+	return true;
+}
+
+static bool all_closed(struct source *source)
+{
+	const int64_t deadline_mono_ms = clock_mono_ms() + ANSWER_LIMIT_MS;
+	while (atomic_load(&source->closed) != atomic_load(&source->opened) && clock_mono_ms() < deadline_mono_ms)
+		(void)poll(NULL, 0, 5);
+	return atomic_load(&source->closed) == atomic_load(&source->opened);
+}
+
+static void a_source_answers_other_paths(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = {0};
+	struct source source = {0};
+	const struct web_probes probes = {is_live, is_ready, f};
+	const struct web_source of = {answer_from_source, &source};
+	AUTO(web) struct web *web = NULL;
+	assert_ok(web_start("127.0.0.1:0", f->metrics, &probes, &of, &web, &err), err);
+	struct fixture with_source = {.web = web};
+
+	const char *answer = ask(&with_source, "GET", "/text?bytes=%3Cx%3E+y");
+	assert_answer(answer, "HTTP/1.1 200", "a text");
+	assert_string_equal(source.said, "<x> y");
+	const char *const headers[] = {"Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n",
+		"X-Content-Type-Options: nosniff\r\n", "Referrer-Policy: no-referrer\r\n", "ETag: \"v1\"\r\n",
+		"Cache-Control: no-cache\r\n", "Content-Type: text/plain\r\n"};
+	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+		if (strstr(answer, headers[i]) == NULL)
+			fail_msg("no %s in: %s", headers[i], answer);
+	}
+	static const char known[] = "GET /text HTTP/1.1\r\nHost: x\r\nIf-None-Match: \"v1\"\r\nConnection: close\r\n\r\n";
+	assert_answer(ask_raw_from("127.0.0.1", web_port(web), known, strlen(known)), "HTTP/1.1 304", "");
+	assert_answer(ask(&with_source, "POST", "/text"), "HTTP/1.1 405", "only GET and HEAD are allowed here\n");
+	assert_answer(ask(&with_source, "GET", "/nothing"), "HTTP/1.1 404",
+		"not found; there is /, /status.json, /metrics, /livez and /readyz\n");
+	assert_answer(ask(&with_source, "GET", "/livez"), "HTTP/1.1 200", "ok\n");
+}
+
+static void a_source_is_read_piece_by_piece(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = {0};
+	struct source source = {0};
+	const struct web_probes probes = {is_live, is_ready, f};
+	const struct web_source of = {answer_from_source, &source};
+	AUTO(web) struct web *web = NULL;
+	assert_ok(web_start("127.0.0.1:0", f->metrics, &probes, &of, &web, &err), err);
+	struct fixture with_source = {.web = web};
+
+	// HTTP/1.0 knows no chunks: the bytes as they are, to the end of the connection.
+	static const char old[] = "GET /pieces?bytes=200000 HTTP/1.0\r\n\r\n";
+	const char *body = strstr(ask_raw_from("127.0.0.1", web_port(web), old, strlen(old)), "\r\n\r\n") + 4;
+	assert_int_equal(strspn(body, "x"), 200000);
+	assert_int_equal(strlen(body), 200000);
+	assert_true(all_closed(&source));
+
+	const char *whole = ask(&with_source, "GET", "/pieces");
+	assert_non_null(strstr(whole, "Transfer-Encoding: chunked"));
+	assert_non_null(strstr(whole, "\r\n0\r\n\r\n"));
+	// One that cannot be finished must not look finished.
+	assert_null(strstr(ask(&with_source, "GET", "/cut"), "\r\n0\r\n\r\n"));
+	assert_int_equal(strncmp(ask(&with_source, "HEAD", "/pieces"), "HTTP/1.1 200", 12), 0);
+
+	// A client that goes away in the middle.
+	int fd = dial_from("127.0.0.1", web_port(web));
+	static const char large[] = "GET /pieces?bytes=100000000 HTTP/1.1\r\nHost: x\r\n\r\n";
+	send_text(fd, large, strlen(large));
+	assert_true(read_until(fd, "xxxx", answer_text, sizeof(answer_text)));
+	(void)close(fd);
+	assert_true(all_closed(&source));
+	assert_int_equal(atomic_load(&source.opened), 5);
+}
+
+static void a_large_answer_may_take_its_time(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = {0};
+	struct source source = {0};
+	const struct web_probes probes = {is_live, is_ready, f};
+	const struct web_source of = {answer_from_source, &source};
+	AUTO(web) struct web *web = NULL;
+	assert_ok(web_start("127.0.0.1:0", f->metrics, &probes, &of, &web, &err), err);
+	web_limit_requests(web, 300);
+
+	// More than the sockets hold.
+	static const char large[] = "GET /pieces?bytes=30000000 HTTP/1.0\r\n\r\n";
+	int fd = dial_from("127.0.0.1", web_port(web));
+	send_text(fd, large, strlen(large));
+	size_t total = 0;
+	ssize_t n = recv(fd, answer_text, sizeof(answer_text), 0);
+	(void)poll(NULL, 0, 600); // twice the limit; nothing can tell when that is over but the clock
+	for (; n > 0; n = recv(fd, answer_text, sizeof(answer_text), 0))
+		total += (size_t)n;
+	(void)close(fd);
+	assert_true(total > 30000000);
+
+	assert_true(all_closed(&source));
 }
 
 int main(void)
@@ -401,6 +556,9 @@ int main(void)
 		cmocka_unit_test(addresses_are_read_or_refused_with_a_reason),
 		cmocka_unit_test_setup_teardown(ipv6_is_listened_on_and_takes_ipv4_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_port_that_is_taken_is_named, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_source_answers_other_paths, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_source_is_read_piece_by_piece, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_large_answer_may_take_its_time, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("reconciler/web", cases, NULL, NULL);
 }

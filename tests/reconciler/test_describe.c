@@ -1,0 +1,556 @@
+// describe: what people are told of a replica, state by state.
+#include "reconciler/describe.h"
+#include "tests/reconciler/scenes.h"
+#include "tests/support/cmocka.h"
+#include <string.h>
+
+#define KEY "aaaaaaaa"
+#define OLD "bbbbbbbb"
+#define ROUND "\"round\":\"" KEY "\",\"round-snapshot-id\":\"s1\",\"attempt\":\"2\",\"round-started-at\":\"2026-11-20T11:00:00Z\""
+#define RESTORING "\"restore-state\":\"restoring\"," ROUND
+#define STARTING "\"restore-state\":\"starting\"," ROUND
+#define ACTIVE                                                                                                            \
+	"\"restore-state\":\"active\"," ROUND ",\"active-round\":\"" KEY                                                  \
+	"\",\"last-restored-snapshot-id\":\"s1\",\"last-restored-at\":\"2026-11-20T10:00:00Z\",\"last-verdict\":\"clean " \
+	"checksums\""
+#define REPORTED ",\"last-verification-reported-round\":\"" KEY "\",\"last-verification-reported-at\":\"2026-11-20T10:00:01Z\""
+#define FAILED_TIMES(n)                                            \
+	"\"restore-state\":\"failed\"," ROUND ",\"failures\":\"" n \
+	"\",\"failed-at\":\"2026-11-20T11:58:00Z\",\"last-error\":\"it broke\""
+#define FAILED FAILED_TIMES("1")
+#define SERVES_STILL ",\"active-round\":\"" OLD "\""
+#define S1 ",\"snapshot_id\":\"s1\",\"snapshot_at\":\"2026-11-20T09:00:00Z\""
+#define S2 ",\"snapshot_id\":\"s2\",\"snapshot_at\":\"2026-11-20T11:30:00Z\""
+#define MINUTES(n) ((n)*INT64_C(60000))
+#define NEVER INT64_MAX // as an expected time: REPLICA_NEVER
+
+struct row {
+	const char *label;
+	const char *intent, *entry, *annotations; // annotations NULL: no Namespace
+	bool does_not_know_worklist, waits_for_slot, is_going, is_deleting;
+	enum action_reason reason;
+	const char *job, *postgres; // rounds of a Job that runs, of a Deployment
+	bool is_available;
+	const char *pod_waits; // the reason of the pod of the round
+	enum check_state check;
+	struct note note;
+	enum describe_tone tone;
+	const char *stage, *says, *waits_for, *next, *verdict, *blame, *report, *progress; // NULL: not looked at
+	int64_t next_in_ms;                                                                // 0: not looked at
+};
+
+static const struct row rows[] = {
+	{.label = "wanted, no Namespace",
+		.entry = S1,
+		.tone = TONE_WAITING,
+		.stage = "queued",
+		.says = "no Namespace yet",
+		.waits_for = "a worker",
+		.report = "none"},
+	{.label = "wanted, but foreign",
+		.entry = S1,
+		.reason = REASON_FOREIGN,
+		.tone = TONE_ATTENTION,
+		.says = "not ours",
+		.next = ""},
+	{.label = "pending, no snapshot",
+		.entry = "",
+		.annotations = "\"restore-state\":\"pending\"",
+		.tone = TONE_WAITING,
+		.waits_for = "no snapshot"},
+	{.label = "pending, no slot",
+		.entry = S1,
+		.annotations = "\"restore-state\":\"pending\"",
+		.waits_for_slot = true,
+		.tone = TONE_WAITING,
+		.stage = "queued",
+		.waits_for = "4 restores at once",
+		.next = "first restore begins"},
+	{.label = "restoring, no Job yet",
+		.entry = S1,
+		.annotations = RESTORING,
+		.tone = TONE_WORKING,
+		.stage = "preparing",
+		.waits_for = "its Job to be made"},
+	{.label = "restoring",
+		.entry = S1,
+		.annotations = RESTORING,
+		.job = KEY,
+		.tone = TONE_WORKING,
+		.stage = "restore",
+		.says = "Restores snapshot s1, attempt 2",
+		.waits_for = "the restore Job",
+		.next = "PostgreSQL is started",
+		.report = "none",
+		.progress = ""},
+	{.label = "the verdict of the round before is not this one's",
+		.entry = S1,
+		.annotations = RESTORING ",\"last-verdict\":\"clean rows\"",
+		.job = KEY,
+		.tone = TONE_WORKING,
+		.verdict = "The round before: The backup came up"},
+	{.label = "a refresh beside what serves",
+		.entry = S1,
+		.annotations = RESTORING SERVES_STILL,
+		.job = KEY,
+		.postgres = OLD,
+		.is_available = true,
+		.tone = TONE_WORKING,
+		.says = "serves meanwhile"},
+	{.label = "restoring, the image cannot be pulled",
+		.entry = S1,
+		.annotations = RESTORING,
+		.job = KEY,
+		.pod_waits = "ImagePullBackOff",
+		.tone = TONE_ATTENTION,
+		.waits_for = "cannot run: ImagePullBackOff"},
+	{.label = "restoring, its entry is gone",
+		.annotations = RESTORING,
+		.job = KEY,
+		.tone = TONE_ATTENTION,
+		.waits_for = "its entry in the worklist"},
+	{.label = "restoring, the worklist is not known",
+		.annotations = RESTORING,
+		.does_not_know_worklist = true,
+		.job = KEY,
+		.tone = TONE_WORKING,
+		.waits_for = "the restore Job"},
+	{.label = "a first count",
+		.entry = S1,
+		.annotations = RESTORING,
+		.job = KEY,
+		.tone = TONE_WORKING,
+		.note = {.round = KEY, .received_bytes = 3 << 20, .bytes_per_s = -1},
+		.progress = "3.0 MiB read; how much is left is not known"},
+	{.label = "how far, how fast, how long",
+		.entry = S1,
+		.annotations = RESTORING ",\"expected-bytes\":\"1073741824\"",
+		.job = KEY,
+		.tone = TONE_WORKING,
+		.note = {.round = KEY, .received_bytes = 512 << 20, .bytes_per_s = 4 << 20},
+		.progress = "512 MiB of about 1.0 GiB (50 %), 4.0 MiB/s, about 2 min left"},
+	{.label = "more than expected is never 100 %",
+		.entry = S1,
+		.annotations = RESTORING ",\"expected-bytes\":\"1024\"",
+		.job = KEY,
+		.tone = TONE_WORKING,
+		.note = {.round = KEY, .received_bytes = 4096, .bytes_per_s = 1},
+		.progress = "(99 %), 1 B/s"},
+	{.label = "counts of another round",
+		.entry = S1,
+		.annotations = RESTORING,
+		.job = KEY,
+		.tone = TONE_WORKING,
+		.note = {.round = OLD, .received_bytes = 4096},
+		.progress = ""},
+	{.label = "starting",
+		.entry = S1,
+		.annotations = STARTING,
+		.postgres = KEY,
+		.tone = TONE_WORKING,
+		.stage = "start",
+		.says = "Starts PostgreSQL on snapshot s1",
+		.waits_for = "PostgreSQL to come up",
+		.next_in_ms = MINUTES(25)},
+	{.label = "starting, it crashes",
+		.entry = S1,
+		.annotations = STARTING,
+		.postgres = KEY,
+		.pod_waits = "CrashLoopBackOff",
+		.tone = TONE_WORKING,
+		.waits_for = "CrashLoopBackOff"},
+	{.label = "checking",
+		.entry = S1,
+		.annotations = STARTING,
+		.postgres = KEY,
+		.is_available = true,
+		.check = CHECK_RUNNING,
+		.tone = TONE_WORKING,
+		.stage = "checks",
+		.says = "Checks the database",
+		.waits_for = "the checks",
+		.next_in_ms = NEVER},
+	{.label = "active",
+		.entry = S1,
+		.annotations = ACTIVE REPORTED,
+		.postgres = KEY,
+		.is_available = true,
+		.tone = TONE_GOOD,
+		.stage = "settled",
+		.says = "Serves snapshot s1",
+		.waits_for = "",
+		.next = "a newer snapshot",
+		.verdict = "passed every check",
+		.report = "landed"},
+	{.label = "active, its report is owed",
+		.entry = S1,
+		.annotations = ACTIVE ",\"report\":\"{}\"",
+		.postgres = KEY,
+		.is_available = true,
+		.tone = TONE_GOOD,
+		.stage = "report",
+		.waits_for = "canopy to take its report",
+		.report = "owed"},
+	{.label = "active, with a bound for its age",
+		.entry = S1 ",\"overdue_after_seconds\":10800",
+		.annotations = ACTIVE REPORTED,
+		.postgres = KEY,
+		.is_available = true,
+		.tone = TONE_GOOD,
+		.next = "for its age",
+		.next_in_ms = MINUTES(60)},
+	{.label = "active, a newer snapshot is wanted",
+		.entry = S2,
+		.annotations = ACTIVE REPORTED,
+		.postgres = KEY,
+		.is_available = true,
+		.waits_for_slot = true,
+		.tone = TONE_GOOD,
+		.waits_for = "free slot for its refresh",
+		.next = "A refresh to snapshot s2"},
+	{.label = "active, but down",
+		.entry = S1,
+		.annotations = ACTIVE REPORTED,
+		.postgres = KEY,
+		.tone = TONE_BROKEN,
+		.says = "not available",
+		.waits_for = "to come back"},
+	{.label = "active, its Deployment is gone",
+		.entry = S1,
+		.annotations = ACTIVE REPORTED,
+		.tone = TONE_BROKEN,
+		.waits_for = "its Deployment, which is gone"},
+	{.label = "verify: proven",
+		.intent = "verify",
+		.entry = S1,
+		.annotations = ACTIVE REPORTED,
+		.tone = TONE_GOOD,
+		.says = "proven and reported",
+		.next = "Leaves the worklist"},
+	{.label = "failed: the backup",
+		.entry = S1,
+		.annotations = FAILED ",\"last-verdict\":\"failed recovery backup\"" REPORTED,
+		.tone = TONE_BROKEN,
+		.stage = "settled",
+		.says = "failed; nothing serves",
+		.verdict = "cannot be used (stage: recovery)",
+		.blame = "the backup",
+		.next = "Round 2 of 3",
+		.next_in_ms = MINUTES(3),
+		.report = "landed"},
+	{.label = "failed: not judged, what was there still serves",
+		.entry = S1,
+		.annotations = FAILED SERVES_STILL ",\"last-verdict\":\"inconclusive restore cluster\"" REPORTED,
+		.postgres = OLD,
+		.is_available = true,
+		.tone = TONE_BROKEN,
+		.says = "still serves",
+		.verdict = "was not judged (stage: restore)",
+		.blame = "not the backup"},
+	{.label = "failed, the verdict is not known",
+		.entry = S1,
+		.annotations = FAILED REPORTED,
+		.tone = TONE_BROKEN,
+		.verdict = "",
+		.blame = "the report says it"},
+	{.label = "failed, a person typed the verdict",
+		.entry = S1,
+		.annotations = FAILED ",\"last-verdict\":\"cleanish\"",
+		.tone = TONE_BROKEN,
+		.verdict = ""},
+	{.label = "failed, the report is owed",
+		.entry = S1,
+		.annotations = FAILED ",\"report\":\"{}\",\"last-verification-error\":\"canopy: 502\"",
+		.tone = TONE_BROKEN,
+		.report = "owed",
+		.next = "No new round begins",
+		.next_in_ms = NEVER},
+	{.label = "failed, the report is refused for good",
+		.entry = S1,
+		.annotations = FAILED ",\"last-verification-error\":\"refused since 2026-11-20T11:00:00Z: 404\"",
+		.tone = TONE_BROKEN,
+		.report = "refused"},
+	{.label = "active, its report is refused for good",
+		.entry = S1,
+		.annotations = ACTIVE ",\"last-verification-error\":\"refused since 2026-11-20T11:00:00Z: 404\"",
+		.postgres = KEY,
+		.is_available = true,
+		.tone = TONE_ATTENTION,
+		.report = "refused"},
+	{.label = "failed, tries used up",
+		.entry = S1,
+		.annotations = FAILED_TIMES("3") REPORTED,
+		.tone = TONE_BROKEN,
+		.says = "3 times in a row",
+		.next = "kubectl annotate namespace " SCENE_NAMESPACE " pgro.bes.au/force-refresh=true",
+		.next_in_ms = NEVER},
+	{.label = "failed, a newer snapshot is there",
+		.entry = S2,
+		.annotations = FAILED REPORTED,
+		.tone = TONE_BROKEN,
+		.next = "newer snapshot s2"},
+	{.label = "failed, credentials refused",
+		.entry = S1,
+		.annotations = FAILED ",\"credentials-refused\":\"abcdef01\"",
+		.tone = TONE_BROKEN,
+		.verdict = "No backup was read",
+		.blame = "canopy",
+		.report = "none",
+		.next_in_ms = MINUTES(358)},
+	{.label = "going away",
+		.annotations = ACTIVE REPORTED,
+		.is_deleting = true,
+		.tone = TONE_WAITING,
+		.stage = "deletion",
+		.says = "Is being deleted"},
+	{.label = "to be torn down, a report is owed",
+		.annotations = ACTIVE ",\"report\":\"{}\"",
+		.postgres = KEY,
+		.is_available = true,
+		.is_going = true,
+		.reason = REASON_GONE,
+		.tone = TONE_GOOD,
+		.says = "Left the worklist",
+		.next = "Its report is sent first"},
+	{.label = "held by the brake",
+		.annotations = ACTIVE REPORTED,
+		.postgres = KEY,
+		.is_available = true,
+		.reason = REASON_BRAKE,
+		.tone = TONE_ATTENTION,
+		.says = "the brake holds its teardown",
+		.next = ""},
+	{.label = "held by a person",
+		.annotations = ACTIVE REPORTED,
+		.postgres = KEY,
+		.is_available = true,
+		.reason = REASON_TEARDOWN_HOLD,
+		.tone = TONE_ATTENTION,
+		.says = "annotation teardown-hold"},
+	{.label = "tried again and again",
+		.entry = S1,
+		.annotations = RESTORING,
+		.note = {.errors_in_row = 3, .trouble = "credentials: canopy: 502", .next_try_ms = 1},
+		.tone = TONE_ATTENTION,
+		.waits_for = "after 3 that failed: credentials: canopy: 502",
+		.next = "tried again"},
+};
+
+// What a row puts into the scene.
+struct stage {
+	struct job_view job;
+	struct deployment_view deployment;
+	struct pod_view pod;
+	struct scene scene;
+};
+
+static void set_stage(const struct row *row, struct stage *s)
+{
+	*s = (struct stage){0};
+	s->scene = (struct scene){.jobs = &s->job, .deployments = &s->deployment, .pods = &s->pod};
+	if (row->job != NULL) {
+		memcpy(s->job.of.round, row->job, sizeof(s->job.of.round));
+		s->scene.job_count = 1;
+	}
+	if (row->postgres != NULL) {
+		memcpy(s->deployment.of.round, row->postgres, sizeof(s->deployment.of.round));
+		s->deployment.is_available = row->is_available;
+		s->deployment.of.created_at_ms = scene_now_ms() - MINUTES(5);
+		s->scene.deployment_count = 1;
+	}
+	if (row->pod_waits != NULL) {
+		memcpy(s->pod.of.round, KEY, sizeof(s->pod.of.round));
+		s->pod.is_restore = row->job != NULL;
+		memcpy(s->pod.waiting_reason, row->pod_waits, strlen(row->pod_waits) + 1);
+		s->scene.pod_count = 1;
+	}
+}
+
+// "" must be empty, else a part.
+static void compare(const struct row *row, const char *what, const char *is, const char *expected)
+{
+	if (is == NULL)
+		is = "";
+	if (expected != NULL && (expected[0] == '\0' ? is[0] != '\0' : strstr(is, expected) == NULL))
+		fail_msg("%s: %s is \"%s\", expected \"%s\"", row->label, what, is, expected);
+}
+
+static void check(const struct row *row, const struct settings *settings)
+{
+	struct stage stage;
+	struct entry entry = {0};
+	struct replica replica = {0};
+	struct description d;
+	const char *intent = row->intent == NULL ? "analytics" : row->intent;
+	const char *going = row->is_deleting ? ",\"deletionTimestamp\":\"2026-11-20T11:59:00Z\"" : "";
+	if (row->entry != NULL)
+		entry = scene_entry(SCENE_SERVER_ID, intent, row->entry);
+	if (row->annotations != NULL)
+		replica = scene_replica_with(SCENE_NAMESPACE, SCENE_SERVER_ID, intent, row->annotations, going);
+	set_stage(row, &stage);
+	const struct describe_facts facts = {.replica = row->annotations == NULL ? NULL : &replica,
+		.scene = &stage.scene,
+		.entry = row->entry == NULL ? NULL : &entry,
+		.knows_worklist = !row->does_not_know_worklist,
+		.reason = row->reason,
+		.is_going = row->is_going,
+		.waits_for_slot = row->waits_for_slot,
+		.check = row->check,
+		.note = row->note,
+		.settings = settings,
+		.now_ms = scene_now_ms()};
+	describe(&facts, &d);
+	compare(row, "tone", describe_tone_text[d.tone], describe_tone_text[row->tone]);
+	compare(row, "stage", d.stage, row->stage);
+	compare(row, "says", d.says, row->says);
+	compare(row, "waits_for", d.waits_for, row->waits_for);
+	compare(row, "next", d.next, row->next);
+	compare(row, "verdict", d.verdict_says, row->verdict);
+	compare(row, "blame", d.blame, row->blame);
+	compare(row, "report", d.report, row->report);
+	compare(row, "progress", d.progress, row->progress);
+	int64_t expected_ms = row->next_in_ms == NEVER ? REPLICA_NEVER : scene_now_ms() + row->next_in_ms;
+	if (row->next_in_ms != 0 && d.next_at_ms != expected_ms)
+		fail_msg("%s: next in %lld ms", row->label, (long long)(d.next_at_ms - scene_now_ms()));
+	if (row->entry != NULL)
+		entry_fini(&entry);
+	replica_fini(&replica);
+}
+
+static void rows_of_the_table(void **state)
+{
+	(void)state;
+	AUTO(settings) struct settings *settings = scene_settings();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		check(&rows[i], settings);
+}
+
+static void snapshots_and_their_age(void **state)
+{
+	(void)state;
+	AUTO(settings) struct settings *settings = scene_settings();
+	struct description d;
+	struct stage stage;
+	const struct row row = {.postgres = KEY, .is_available = true};
+	struct entry entry = scene_entry(SCENE_SERVER_ID, "analytics", S2);
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "analytics",
+		ACTIVE ",\"desired-snapshot-id\":\"s1\",\"desired-snapshot-at\":\"2026-11-20T09:00:00Z\"");
+	set_stage(&row, &stage);
+	struct describe_facts facts = {
+		.replica = &replica, .scene = &stage.scene, .settings = settings, .now_ms = scene_now_ms()};
+
+	describe(&facts, &d);
+	assert_string_equal(d.snapshot_id, "s1");
+	assert_int_equal(d.snapshot_at_ms, scene_now_ms() - MINUTES(180));
+	assert_null(d.wanted_id);
+
+	// How old the one that serves is was said by the worklist alone, and that speaks of another one now.
+	facts.entry = &entry;
+	facts.knows_worklist = true;
+	describe(&facts, &d);
+	assert_string_equal(d.snapshot_id, "s1");
+	assert_int_equal(d.snapshot_at_ms, REPLICA_NEVER);
+	assert_string_equal(d.wanted_id, "s2");
+	entry_fini(&entry);
+	replica_fini(&replica);
+}
+
+static void durations_and_sizes(void **state)
+{
+	(void)state;
+	const struct {
+		int64_t ms;
+		const char *text;
+	} durations[] = {{-5, "0 s"}, {999, "0 s"}, {59999, "59 s"}, {60000, "1 min"}, {3599000, "59 min"}, {3600000, "1 h"},
+		{11520000, "3 h 12 min"}, {86400000, "1 d"}, {100800000, "1 d 4 h"}, {INT64_MAX, "106751991167 d 7 h"}};
+	const struct {
+		int64_t bytes;
+		const char *text;
+	} sizes[] = {{-1, "0 B"}, {0, "0 B"}, {1023, "1023 B"}, {1024, "1.0 KiB"}, {1536, "1.5 KiB"},
+		{INT64_C(4831838208), "4.5 GiB"}, {INT64_C(128) << 20, "128 MiB"}, {INT64_MAX, "7.9 EiB"}};
+	char text[WORDS_SIZE];
+	for (size_t i = 0; i < sizeof(durations) / sizeof(durations[0]); i++) {
+		words_duration(durations[i].ms, text);
+		assert_string_equal(text, durations[i].text);
+	}
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		words_bytes(sizes[i].bytes, text);
+		assert_string_equal(text, sizes[i].text);
+	}
+	words_when(1000, 61000, text);
+	assert_string_equal(text, "1 min ago");
+	words_when(61000, 1000, text);
+	assert_string_equal(text, "in 1 min");
+	words_when(61000, 61500, text);
+	assert_string_equal(text, "now");
+}
+
+static void notes_of_counts_and_troubles(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	AUTO(notes) struct notes *notes = NULL;
+	struct note n;
+	assert_ok(notes_new(&notes, &err), err);
+	assert_false(notes_look(notes, "a", &n));
+
+	notes_progress(notes, "a", KEY, 1000, 10000);
+	assert_true(notes_look(notes, "a", &n));
+	assert_int_equal(n.bytes_per_s, -1);
+	notes_progress(notes, "a", KEY, 61000, 40000);
+	assert_true(notes_look(notes, "a", &n));
+	assert_int_equal(n.bytes_per_s, 2000);
+	notes_progress(notes, "a", KEY, 10, 50000); // the pod began again
+	assert_true(notes_look(notes, "a", &n));
+	assert_int_equal(n.bytes_per_s, -1);
+	notes_progress(notes, "a", OLD, 20, 60000); // another round
+	assert_true(notes_look(notes, "a", &n));
+	assert_int_equal(n.bytes_per_s, -1);
+
+	uint64_t before = notes_revision(notes);
+	notes_trouble(notes, "a", 2, 70000, "canopy: 502", 60000);
+	assert_true(notes_revision(notes) != before);
+	assert_true(notes_look(notes, "a", &n));
+	assert_int_equal(n.errors_in_row, 2);
+	assert_string_equal(n.trouble, "canopy: 502");
+	assert_string_equal(n.round, OLD);
+	notes_well(notes, "a");
+	assert_true(notes_look(notes, "a", &n));
+	assert_int_equal(n.errors_in_row, 0);
+	notes_forget(notes, "a");
+	assert_false(notes_look(notes, "a", &n));
+	notes_trouble(notes, "b", 1, 70000, "x", 60000);
+	notes_well(notes, "b"); // nothing else was heard of it
+	assert_false(notes_look(notes, "b", &n));
+}
+
+static void notes_are_bounded(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	AUTO(notes) struct notes *notes = NULL;
+	struct note n;
+	char name[16];
+	assert_ok(notes_new(&notes, &err), err);
+	for (int i = 0; i <= NOTES_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "n%d", i);
+		notes_progress(notes, name, KEY, 1, 1000);
+	}
+	assert_false(notes_look(notes, name, &n));
+	// Counts that nobody renews make room.
+	notes_progress(notes, name, KEY, 1, 1001 + NOTES_STALE_MS);
+	assert_true(notes_look(notes, name, &n));
+	assert_false(notes_look(notes, "n0", &n));
+}
+
+int main(void)
+{
+	const struct CMUnitTest cases[] = {
+		cmocka_unit_test(rows_of_the_table),
+		cmocka_unit_test(snapshots_and_their_age),
+		cmocka_unit_test(durations_and_sizes),
+		cmocka_unit_test(notes_of_counts_and_troubles),
+		cmocka_unit_test(notes_are_bounded),
+	};
+	return cmocka_run_group_tests_name("reconciler/describe", cases, NULL, NULL);
+}
