@@ -4,14 +4,16 @@
 stage=capture
 find_server
 check_server
-chmod 0700 "$pgdata"
 check_control_file
+classify
 check_wal
 check_tablespace_map
 
 # From here on no restore may write this volume.
 touch /pgdata/prepared
+mend_mode
 disarm_files
+make_directories
 write_config
 
 stage=recovery
@@ -31,9 +33,5 @@ if [ "$INTENT" != verify ]; then
 fi
 stop_server
 
-items=
-while IFS= read -r what; do
-	items="$items${items:+,}\"$(json_text "$(printf '%s' "$what" | cut -c 1-300)")\""
-done </pgdata/prepared
-printf '{"postgres_version":"%s","disarmed":[%s],"recovery_seconds":%d}\n' "$major" "$items" "$recovery_seconds" \
-	>/dev/termination-log
+fact recovery_seconds "$recovery_seconds"
+printf '{"postgres_version":"%s"%s}\n' "$major" "$(findings)" >/dev/termination-log

@@ -98,8 +98,9 @@ class Cluster:
 def make_repository(work):
     """A local repository with a snapshot that looks like a cluster of PostgreSQL 15; its folder and the snapshot's id."""
     source, repository = os.path.join(work, 'source'), os.path.join(work, 'repository')
-    for name, content in (('PG_VERSION', b'15\n'), ('global/pg_control', b'control'), ('pg_wal/0', b'wal'),
-                          ('pg_tblspc/.keep', b''), ('base/1/1', os.urandom(3 << 20))):
+    for name, content in (('PG_VERSION', b'15\n'), ('global/pg_control', bytes(8192)), ('global/pg_filenode.map', b'map'),
+                          ('pg_xact/0000', b''), ('pg_multixact/members/0000', b''), ('pg_multixact/offsets/0000', b''),
+                          ('pg_wal/0', b'wal'), ('pg_tblspc/.keep', b''), ('base/1/1', os.urandom(3 << 20))):
         path = os.path.join(source, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, 'wb') as file:

@@ -124,9 +124,11 @@ make_doubles() {
 	if [ "$1 $2" = "${KOPIA_FAILS_AT:-}" ]; then printf '%s\n' "$KOPIA_SAYS" >&2; exit 1; fi
 	[ "$1 $2" != "snapshot restore" ] || {
 		for target; do :; done
-		mkdir -p "$target/data/global" "$target/data/pg_wal" "$target/data/pg_tblspc"
+		mkdir -p "$target/data/global" "$target/data/base" "$target/data/pg_wal" "$target/data/pg_tblspc" "$target/data/pg_xact" \
+			"$target/data/pg_multixact/members" "$target/data/pg_multixact/offsets"
 		echo 15 >"$target/data/PG_VERSION"
-		echo control >"$target/data/global/pg_control"
+		head -c 8192 /dev/zero >"$target/data/global/pg_control"
+		echo map >"$target/data/global/pg_filenode.map"
 		echo "Restored 2 files, 4 directories and 0 symbolic links (11 B)${KOPIA_SAYS:+, $KOPIA_SAYS}." >&2
 	}
 	DOUBLE
@@ -322,7 +324,7 @@ kopia() { # [VARIABLE]...
 test_kopia_double() {
 	new_pod kopia
 	kopia S3_CA_FILE=/ca.crt
-	is "kopia (a double): restored" "0 15 kopia 0.17.0 2" "$status $(message '.postgres_version + " " + .engine + " " + (.files | tostring)')"
+	is "kopia (a double): restored" "0 15 kopia 0.17.0 3" "$status $(message '.postgres_version + " " + .engine + " " + (.files | tostring)')"
 	is "kopia (a double): its command lines" "kopia repository connect s3 --bucket=backups --prefix=a/b/ --region=eu-1 \
 --endpoint=s3.example.org:9000 --root-ca-pem-path=/ca.crt --readonly --no-check-for-updates --no-persist-credentials
 kopia snapshot restore --skip-owners --parallel=8 --no-ignore-permission-errors -- k1234 /pgdata/restore" "$(cat "$pod/pgdata/commands")"
@@ -420,6 +422,8 @@ test_prepare() {
 	is "a crashed cluster is prepared" "0 15" "$status $(message .postgres_version)"
 	is "what was disarmed is listed" "postgresql.auto.conf: archive_command shared_preload_libraries synchronous_standby_names
 standby.signal
+postmaster.pid
+pg_hba.conf
 replication slots: standby_1
 passwords of roles: 1
 subscriptions: 1
@@ -457,7 +461,7 @@ preloaded libraries of roles and databases: 2" "$(message '.disarmed[]')"
 	verdict $? "then it is not ready"
 
 	prepare analytics
-	is "a pod that is made again prepares again" "0 6" "$status $(message '.disarmed | length')"
+	is "a pod that is made again prepares again" "0 8" "$status $(message '.disarmed | length')"
 	prepare disaster-recovery
 	start_server "$address"
 	is "disaster-recovery may write" 12345 "$(query analytics hidden-analytics app \
