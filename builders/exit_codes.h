@@ -20,9 +20,13 @@
 	X(EXIT_VOLUME_FULL, 16, true)         /* the next round gets a larger volume; the next pod would fill this one again */ \
 	X(EXIT_CREDENTIALS_EXPIRED, 17, true) /* the Secret's keys do not change within a round */                              \
 	X(EXIT_VOLUME_IN_USE, 18, true)       /* a database was started from it: a restore never writes over it */              \
-	X(EXIT_WRONG_MAJOR, 20, false)                                                                                          \
+	X(EXIT_WRONG_MAJOR, 20, true)                                                                                           \
 	X(EXIT_RECOVERY_FAILED, 21, false)                                                                                      \
-	X(EXIT_ROLES_FAILED, 22, false)
+	X(EXIT_ROLES_FAILED, 22, false)                                                                                         \
+	X(EXIT_RECOVERY_STALLED, 23, false) /* no movement: the volume or the node is to blame, not the backup */               \
+	X(EXIT_NODE_FAILED, 24, false)      /* killed, or out of memory or the like: not the backup's fault */                  \
+	X(EXIT_LOCALE_MISSING, 25, false)   /* the image lacks a locale: not the backup's fault */                              \
+	X(EXIT_COLLATION_FAILED, 26, false) /* an index cannot be rebuilt from its table: the backup's fault */
 
 enum exit_code {
 #define X(name, code, fails_job) name = (code),

@@ -134,8 +134,10 @@ check_wal() {
 	[ -z "$short" ] || lacks_wal "WAL file $short is not $segment_bytes bytes long as it must be: it is cut short"
 }
 
+# With a salvage ahead nothing more is wanted of the WAL.
 lacks_wal() { # TEXT
-	fail "$EXIT_INCOMPLETE" capture "$1"
+	may_reset_wal || fail "$EXIT_INCOMPLETE" capture "$1"
+	lost_wal=${lost_wal:-$1}
 }
 
 # A base backup's tablespace_map makes the links of pg_tblspc anew at the start.

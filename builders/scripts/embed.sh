@@ -34,5 +34,5 @@ ship() { # NAME PART...
 printf '#include "builders/scripts.h"\n' >"$out/scripts.c"
 ship restore-restic common ending follow cluster restore way restic
 ship restore-kopia common ending follow cluster restore way kopia
-ship prepare common ending follow findings server access capture quarantine config recovery roles prepare
+ship prepare common ending follow findings server access capture quarantine config recovery roles databases prepare
 ship postgres common server access postgres

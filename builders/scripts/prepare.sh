@@ -18,11 +18,20 @@ write_config
 
 stage=recovery
 started_at=$(date +%s)
+[ -z "${lost_wal:-}" ] || reset_wal "$lost_wal"
+ask_for_archive_recovery
 start_server
-recovery_seconds=$(($(date +%s) - started_at))
+recovered
 
 stage=roles
+[ "$major" -lt 17 ] || PGOPTIONS="$PGOPTIONS -c event_triggers=off"
 need_superuser
+stage='locale'
+connect_everywhere
+check_tablespaces
+stage=collation
+mend_databases
+stage=roles
 set_up_roles >/tmp/disarmed || roles_failed
 while IFS= read -r what; do
 	disarm "$what"
@@ -32,6 +41,4 @@ if [ "$INTENT" != verify ]; then
 	grant_analytics || roles_failed
 fi
 stop_server
-
-fact recovery_seconds "$recovery_seconds"
 printf '{"postgres_version":"%s"%s}\n' "$major" "$(findings)" >/dev/termination-log
