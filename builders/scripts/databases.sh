@@ -70,14 +70,10 @@ affected_indexes() { # DATABASE
 	} | in_database "$1"
 }
 
-# A function in an index may count on the usual search_path. Duplicates and damage are the backup's; that a function or a library is not
+# A function in an index may count on the search_path that sessions have here. Duplicates and damage are the backup's; that a function or a library is not
 # there is the image's.
 rebuild_index() { # DATABASE INDEX
-	in_database "$1" <<-SQL && return
-	\\set VERBOSITY verbose
-	SET search_path = "\$user", public;
-	REINDEX INDEX $2;
-	SQL
+	printf '\\set VERBOSITY verbose\nREINDEX INDEX %s;\n' "$2" | PGOPTIONS=$usual_path in_database "$1" && return
 	case $(sed -n 's/^.*ERROR:  \([0-9A-Z]*\):.*/\1/p' /tmp/psql.err | head -n 1) in
 	23* | XX001 | XX002) fail "$EXIT_COLLATION_FAILED" collation "index $2 of database $1 cannot be rebuilt from its table for the collation of \
 this image: $(psql_error)" ;;

@@ -24,7 +24,7 @@ start_server
 recovered
 
 stage=roles
-[ "$major" -lt 17 ] || PGOPTIONS="$PGOPTIONS -c event_triggers=off"
+set_session_options
 need_superuser
 stage='locale'
 connect_everywhere

@@ -36,7 +36,7 @@ watch_movement() {
 		moved=$seen
 		moved_at=$now
 	elif [ $((now - moved_at)) -ge "${RECOVERY_STALL_SECONDS:-900}" ]; then
-		at=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\000' '\n' | sed -n 's/^postgres: startup.*recovering \([0-9A-F]*\).*/ at WAL file \1/p')
+		at=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\000' '\n' | sed -n 's/^postgres: startup.* \([0-9A-F]\{24\}\).*/ at WAL file \1/p')
 		fail "$EXIT_RECOVERY_STALLED" recovery "recovery stands still$at: nothing has moved for $((now - moved_at)) s; the volume or the \
 node is to blame, not the backup"
 	fi
@@ -84,10 +84,11 @@ said() { # PATTERN
 start_failed() {
 	server_status=0
 	wait "$server" || server_status=$?
-	exec 3>&-
-	wait "$follower"
+	# Not waited for: processes that such a server has left behind.
 	[ "$server_status" -lt 128 ] || [ "$server_status" = 134 ] || fail "$EXIT_NODE_FAILED" recovery \
 		"the server was killed (status $server_status): the node is to blame, not the backup"
+	exec 3>&-
+	wait "$follower"
 	while IFS='|' read -r code may_help pattern meaning; do
 		words=$(said "$(printf '%s' "$pattern" | tr ';' '|')")
 		[ -n "$words" ] || continue

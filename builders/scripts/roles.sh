@@ -5,11 +5,17 @@ PGHOST=$run
 PGPORT=5432
 PGUSER=postgres
 PGDATABASE=template1
+export PGHOST PGPORT PGUSER PGDATABASE
+
 # Over what the restored roles and databases have set for their sessions. As a replica's session it fires no trigger of the source (event
 # triggers neither; those at login have a switch of their own). What is said of an error holds data: no DETAIL in the log.
-PGOPTIONS='-c session_preload_libraries= -c local_preload_libraries= -c default_transaction_read_only=off -c search_path=pg_catalog
--c role=none -c statement_timeout=0 -c lock_timeout=0 -c session_replication_role=replica -c log_error_verbosity=terse'
-export PGHOST PGPORT PGUSER PGDATABASE PGOPTIONS
+set_session_options() {
+	usual_path='-c session_preload_libraries= -c local_preload_libraries= -c default_transaction_read_only=off -c role=none
+-c statement_timeout=0 -c lock_timeout=0 -c session_replication_role=replica -c log_error_verbosity=terse'
+	[ "$major" -lt 17 ] || usual_path="$usual_path -c event_triggers=off"
+	PGOPTIONS="$usual_path -c search_path=pg_catalog"
+	export PGOPTIONS
+}
 
 # SQL on stdin, answers on stdout, the error in /tmp/psql.err.
 sql() {
@@ -21,7 +27,15 @@ psql_error() {
 	sed -n 's/^.*\(ERROR\|FATAL\): *\([0-9A-Z]\{5\}: \)\{0,1\}/\1: /p' /tmp/psql.err | head -n 1
 }
 
+# A server that came up over damaged catalogs fails at whatever is asked of it, and it is the damage that is to be said.
+damage='(PANIC|FATAL|ERROR): .*(could not (open|read|stat) (file|relation|block)|could not access status of|invalid page|unexpected zero page'
+damage="$damage|missing chunk|cache lookup failed|is not a btree|corrupt|relation mapping file|invalid data in file|database files are)"
+
 roles_failed() {
+	words=$(said 'process .*terminated by signal (7|9|10|15):')
+	[ -z "$words" ] || fail "$EXIT_NODE_FAILED" "$stage" "a process of the server was killed, the node is to blame and not the backup: $words"
+	words=$(said "$damage")
+	[ -z "$words" ] || fail "$EXIT_RECOVERY_FAILED" recovery "the database has come up and is damaged: $words"
 	fail "$EXIT_ROLES_FAILED" roles "$(psql_error)"
 }
 

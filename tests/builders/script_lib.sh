@@ -65,7 +65,7 @@ source_stop() { # DIRECTORY MODE
 
 # SQL on stdin.
 source_sql() { # DATABASE
-	as_postgres env PGOPTIONS='-c client_min_messages=error -c session_preload_libraries=' \
+	as_postgres env PGOPTIONS='-c client_min_messages=error -c session_preload_libraries= -c role=none -c statement_timeout=0' \
 		$bin/psql -X -q -A -t -v ON_ERROR_STOP=1 -h "$work/socket" -U postgres -d "$1" -f -
 }
 
