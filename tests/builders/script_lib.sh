@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # What the tests of the pods' scripts share: real PostgreSQL 15, as uid 999 in a read-only root, under dash and under busybox ash with
 # busybox's tools. To be sourced by bash, with `scripts`, the directory of the shipped scripts, set. TAP on stdout.
+# shellcheck disable=SC2034 # what is set here is read by the tests
 set -u
+scripts=${scripts:?}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 bin=/usr/lib/postgresql/15/bin
 # shellcheck source=tests/builders/pod.sh

@@ -32,6 +32,7 @@ make_captures() {
 	source_start "$work/stopped"
 	source_stop "$work/stopped" fast
 	first=$(control_of "$work/crashed" "Latest checkpoint's REDO WAL file")
+	newest=$(find "$work/crashed/pg_wal" -maxdepth 1 -type f -name '????????????????????????' | sed 's|.*/||' | sort | tail -n 1)
 }
 
 # The N-th WAL file after the one that recovery begins with.
@@ -65,7 +66,7 @@ test_kinds() {
 test_wal_files() {
 	pod_with gap "$work/crashed"
 	rm "$data/pg_wal/$(wal_file 2)"
-	incomplete "recovery needs WAL files $first to $(ls "$work/crashed/pg_wal" | grep -E '^[0-9A-F]{24}$' | tail -n 1), $(wal_file 2) is not in the backup" \
+	incomplete "recovery needs WAL files $first to $newest, $(wal_file 2) is not in the backup" \
 		"a gap in the WAL of a crash"
 	rm "$data/pg_wal/$(wal_file 3)"
 	incomplete "$(wal_file 2) and 1 more are not in the backup" "a gap of two"
