@@ -78,6 +78,35 @@ reach_newest_file() {
 	[ "${newest:-0}" -le "$last" ] || { last=$newest && said_by="the files after it"; }
 }
 
+# --- how far the WAL goes, by its pages: each says its address, and a file that was made ahead has those of an older one or none ---
+
+number_of_lsn() { # LSN
+	echo $((0x${1%/*} * 0x100000000 + 0x${1#*/}))
+}
+
+is_written() { # SEGMENT PAGE
+	set -- $(($1 * segment_bytes + $2 * 8192)) "$2" "$pgdata/pg_wal/$(file_of_segment "$1")"
+	set -- "$1" "$(dd if="$3" bs=8192 skip="$2" count=1 2>/dev/null | od -An -tx4 -N 16 | awk '{ print $4 "/" $3 }')"
+	[ -n "$2" ] && [ "$(number_of_lsn "$2")" = "$1" ]
+}
+
+# The address of the last page into $written, for a server that crashed: after its recovery that is what its end is held against.
+find_written() {
+	written=0
+	[ -f "$pgdata/backup_label" ] || [ "$(control "Database cluster state")" != "in production" ] || [ -n "${lost_wal:-}" ] && return
+	segment=$last
+	until is_written "$segment" 0; do
+		[ "$segment" -gt "$first" ] || return 0
+		segment=$((segment - 1))
+	done
+	low=0 high=$((segment_bytes / 8192))
+	while [ $((high - low)) -gt 1 ]; do
+		middle=$(((low + high) / 2))
+		if is_written "$segment" "$middle"; then low=$middle; else high=$middle; fi
+	done
+	written=$((segment * segment_bytes + low * 8192))
+}
+
 # Where recovery begins: with a backup_label where it says; without one, where pg_control says.
 find_wal_range() {
 	segment_bytes=$(control "Bytes per WAL segment")

@@ -4,9 +4,11 @@
 stage=capture
 find_server
 check_server
+[ ! -s /pgdata/damaged ] || fail "$EXIT_RECOVERY_FAILED" recovery "$(cat /pgdata/damaged)"
 check_control_file
 classify
 check_wal
+find_written
 check_tablespace_map
 
 # From here on no restore may write this volume.

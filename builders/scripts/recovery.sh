@@ -130,10 +130,26 @@ indexes may disagree ($1)" | cut -c 1-600)\""
 
 # --- what the first recovery showed ---
 
+# PostgreSQL takes a record that it cannot read for the end of the log, and comes up without what follows. A crash tears the last page
+# at most, and of the files before the last two all was on disk (a file is synced when it is full). What is found is kept: the next
+# start would not see it.
+check_end_of_wal() { # LSN_OF_LAST_RECORD
+	[ "${written:-0}" -gt 0 ] || return 0
+	words=$(said '(incorrect resource manager data checksum|invalid resource manager ID|incorrect prev-link|invalid record length at .*got [1-9])')
+	bad=$(printf '%s' "$words" | sed -n 's|.* at \([0-9A-F]*/[0-9A-F]*\).*|\1|p')
+	if [ -n "$bad" ] && [ $(($(number_of_lsn "$bad") + 16384)) -le "$written" ] ||
+		[ $(($(number_of_lsn "$1") / segment_bytes + 1)) -lt $((written / segment_bytes)) ]; then
+		printf 'the WAL cannot be read from %s on, but it goes on to %X/%X: %s\n' "${bad:-$1}" $((written / 0x100000000)) \
+			$((written % 0x100000000)) "${words:-$(said 'invalid record length|unexpected pageaddr|invalid magic number|LOG:  record')}" >/pgdata/damaged
+		fail "$EXIT_RECOVERY_FAILED" recovery "$(cat /pgdata/damaged)"
+	fi
+}
+
 # The server logs in UTC: 2026-11-20 16:20:00.123456+00.
 recovered() {
 	lsn=$(sed -n 's|.*redo done at \([0-9A-F/]*\).*|\1|p' "$server_log" | tail -n 1)
 	fact recovered_to "\"${lsn:-$(control "Latest checkpoint location")}\""
+	check_end_of_wal "${lsn:-$(control "Latest checkpoint location")}"
 	at=$(sed -n 's/.*last completed transaction was at log time \([0-9-]*\) \([0-9:.]*\).*/\1T\2Z/p' "$server_log" | tail -n 1)
 	[ -z "$at" ] || fact last_commit_at "\"$at\""
 	fact recovery_seconds "$(($(date +%s) - started_at))"

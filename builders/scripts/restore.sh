@@ -11,7 +11,7 @@ started_at=$(date +%s)
 empty_target() {
 	[ ! -e /pgdata/prepared ] || fail "$EXIT_VOLUME_IN_USE" restore "a database was started from this volume, it is not written again"
 	chmod -R u+rwX "$target" "$cluster" "$tablespaces" 2>/dev/null || :
-	rm -rf "$target" "$cluster" "$tablespaces" /pgdata/facts /pgdata/notes
+	rm -rf "$target" "$cluster" "$tablespaces" /pgdata/facts /pgdata/notes /pgdata/damaged
 	mkdir "$target"
 }
 

@@ -137,6 +137,42 @@ test_stall() {
 	failed_with "$(code EXIT_RECOVERY_FAILED)" recovery "FATAL: in the end" "what moves, however slowly, is waited for"
 }
 
+# Where the record after that one begins to be wrong.
+flip() { # WAL_FILE OFFSET
+	printf '\377\377\377\377' | dd of="$data/pg_wal/$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+test_damaged_wal() {
+	local first third
+	first=$(control_of "$work/crashed" "Latest checkpoint's REDO WAL file")
+	third=${first%????????}$(printf '%08X' $((0x${first#????????????????} + 2)))
+	pod_with damaged-record "$work/crashed"
+	flip "$third" 500000
+	prepare verify
+	failed_with "$(code EXIT_RECOVERY_FAILED)" recovery "but it goes on to" "a record in the middle of the WAL that cannot be read"
+	prepare verify
+	failed_with "$(code EXIT_RECOVERY_FAILED)" recovery "but it goes on to" "is not forgotten by the next pod"
+	pod_with zeroed-page "$work/crashed"
+	dd if=/dev/zero of="$data/pg_wal/$third" bs=8192 seek=40 count=1 conv=notrunc status=none
+	prepare verify
+	failed_with "$(code EXIT_RECOVERY_FAILED)" recovery "but it goes on to" "a page of zeros in the middle of the WAL"
+	pod_with last-page "$work/fresh"
+	flip "$(control_of "$work/fresh" "Latest checkpoint's REDO WAL file")" "$(($(last_record) % 1048576 + 10))"
+	prepare verify
+	is "a last record that is torn is a crash like any other" 0 "$status"
+}
+
+# Of $work/fresh, as its own recovery says it.
+last_record() {
+	[ -s "$work/last_record" ] || {
+		cp -a --reflink=auto "$work/fresh" "$work/fresh-copy"
+		as_postgres $bin/pg_ctl -D "$work/fresh-copy" -s -w -l "$work/socket/fresh" -o "-c listen_addresses='' -k $work/socket" start
+		source_stop "$work/fresh-copy" fast
+		sed -n 's|.*redo done at 0/\([0-9A-F]*\).*|0x\1|p' "$work/socket/fresh" >"$work/last_record"
+	}
+	echo $(($(cat "$work/last_record")))
+}
+
 test_killed() {
 	hanging_pod killed
 	begin_prepare
@@ -225,5 +261,14 @@ test_reset() {
 	stop
 }
 
+# $work/fresh: a crash with a few records since its checkpoint.
+make_fresh() {
+	new_cluster "$work/fresh"
+	source_start "$work/fresh"
+	printf 'CHECKPOINT;\nCREATE TABLE a (i int);\nINSERT INTO a SELECT generate_series(1, 500);\nINSERT INTO a VALUES (1);\n' | source_sql postgres
+	source_stop "$work/fresh" immediate
+}
+
 make_captures
-run_tests test_how_far test_standby test_stall test_killed test_words test_reset
+make_fresh
+run_tests test_how_far test_standby test_stall test_damaged_wal test_killed test_words test_reset
