@@ -214,7 +214,7 @@ class World:
         engine = state_of(pod, 'restore')
         message = json.loads(engine.get('message', '{}'))
         check(outcome == 'Complete', f'{label}: the Job completes', json.dumps(pod['status'], indent=1) + log)
-        check((message.get('postgres_version'), message.get('files')) == ('15', 5), f'{label}: the snapshot is restored', message)
+        check((message.get('postgres_version'), message.get('files')) == ('15', 9), f'{label}: the snapshot is restored', message)
         check('exitCode' in state_of(pod, 'proxy'), f'{label}: the proxy has ended', state_of(pod, 'proxy'))
         asked = [(path, authorization, body) for path, authorization, body in self.broker.seen if path == '/internal/restore-creds']
         check(asked and all(one[1].startswith(f'Bearer {NAMESPACE}.restore.') for one in asked),
