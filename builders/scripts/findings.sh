@@ -28,11 +28,11 @@ json_list() { # KEY LIST BYTES
 			END { printf ",\"%s\":[%s]", key, items; if (more) printf ",\"%s_more\":%d", key, more }'
 }
 
-# All that is known so far, behind what the message begins with. A termination message holds 4096 bytes.
+# All that is known so far, behind what the message begins with. A termination message holds 4096 bytes, and an error has 1000.
 findings() {
 	[ ! -s /pgdata/facts ] || printf ',%s' "$(paste -s -d , /pgdata/facts)"
-	json_list disarmed prepared 1300
-	json_list repaired repaired 800
-	json_list notes notes 700
+	json_list disarmed prepared 1000
+	json_list repaired repaired 600
+	json_list notes notes 500
 }
 more=findings

@@ -117,8 +117,8 @@ may_reset_wal() {
 }
 
 reset_wal() { # WHY
-	fact salvaged "\"$(json_text "the WAL was thrown away: what was committed after the checkpoint of $(checkpoint_at) may be lost, and tables and \
-indexes may disagree ($1)" | cut -c 1-600)\""
+	why="the WAL was thrown away: what was committed after the checkpoint of $(checkpoint_at) may be lost, and tables and indexes may disagree ($1)"
+	fact salvaged "\"$(json_text "$(printf '%s' "$why" | cut -c 1-400)")\""
 	for name in backup_label tablespace_map recovery.signal postmaster.pid; do
 		[ ! -e "$pgdata/$name" ] || mv -f "$pgdata/$name" "/pgdata/$name.restored"
 	done

@@ -49,7 +49,7 @@ need_superuser() {
 	! is_superuser || return 0
 	locale=$(missing_locale /tmp/psql.err)
 	[ -z "$locale" ] || locale_failed "locale $locale that database $PGDATABASE wants"
-	[ ! -s /tmp/psql.err ] || grep -q 'role "postgres"' /tmp/psql.err || roles_failed
+	[ ! -s /tmp/psql.err ] || grep -qE 'role "postgres"|permission denied to set' /tmp/psql.err || roles_failed
 	stop_server
 	postgres --single -D "$pgdata" -c config_file="$run/postgresql.conf" template1 >/tmp/single.log 2>&1 <<-'SQL' || :
 	CREATE ROLE postgres

@@ -32,7 +32,8 @@ make_source() {
 	source_stop "$data" immediate
 	rm -f "$data/postgresql.conf" "$data/pg_ident.conf"
 	echo 'host all all 0.0.0.0/0 reject' >"$data/pg_hba.conf"
-	chown postgres "$data/pg_hba.conf"
+	printf '%s\n' "Archive_Command = 'hidden-command'" "#restore_command = 'x'" ' primary_conninfo='"'hidden=1'" 'port = 1' >"$data/postgresql.conf"
+	chown postgres "$data"/*.conf
 	as_postgres touch "$data/standby.signal"
 	as_postgres bash -c "printf '4242\n%s\n' '$data' >'$data/postmaster.pid'"
 }
@@ -62,6 +63,7 @@ test_prepare() {
 	prepare analytics
 	is "a crashed cluster is prepared" "0 15" "$status $(message .postgres_version)"
 	is "what was disarmed is listed" "postgresql.auto.conf: archive_command shared_preload_libraries synchronous_standby_names
+postgresql.conf: archive_command primary_conninfo
 standby.signal
 postmaster.pid
 pg_hba.conf
@@ -102,7 +104,7 @@ preloaded libraries of roles and databases: 2" "$(message '.disarmed[]')"
 	verdict $? "then it is not ready"
 
 	prepare analytics
-	is "a pod that is made again prepares again" "0 8" "$status $(message '.disarmed | length')"
+	is "a pod that is made again prepares again" "0 9" "$status $(message '.disarmed | length')"
 	prepare disaster-recovery
 	start_server "$address"
 	is "disaster-recovery may write" 12345 "$(query analytics hidden-analytics app \
@@ -110,6 +112,7 @@ preloaded libraries of roles and databases: 2" "$(message '.disarmed[]')"
 	query postgres hidden-superuser postgres 'CREATE ROLE boss SUPERUSER LOGIN' >/dev/null
 	query postgres hidden-superuser postgres "ALTER ROLE boss PASSWORD 'boss'" >/dev/null
 	query boss boss postgres 'ALTER ROLE postgres RENAME TO chief' >/dev/null
+	[ $flavour = dash ] || query boss boss postgres 'CREATE ROLE postgres LOGIN' >/dev/null
 	stop
 	prepare verify
 	failed_with "$(code EXIT_ROLES_FAILED)" roles "no superuser postgres, and single-user mode failed: postgres: could not look up" \
