@@ -1,6 +1,6 @@
 #!/bin/sh
 # Every shell script of the tree, read by shellcheck; speaks TAP. Not builders/scripts: those are parts of scripts, and the whole ones
-# are checked where they are run (tests/builders/test_scripts.sh).
+# are checked where they are run (tests/builders/test_script_engine.sh).
 #
 # usage: check_shell.sh SOURCE_ROOT
 cd "$1" || exit 1

@@ -11,9 +11,12 @@ json_text() { # TEXT
 	printf '%s' "$1" | tr '\001-\037\177' ' ' | tr '\200-\377' '?' | cut -c 1-1000 | sed 's/["\\]/\\&/g'
 }
 
+# A command that prints what else is known when a script fails, as further members of the message.
+more=:
+
 # End with one line of JSON that says why: the operator reads it from the pod's status.
 fail() { # EXIT_CODE STAGE TEXT
-	printf '{"error":"%s","stage":"%s"}\n' "$(json_text "$3")" "$2" >/dev/termination-log
+	printf '{"error":"%s","stage":"%s"%s}\n' "$(json_text "$3")" "$2" "$($more)" >/dev/termination-log
 	printf '%s: %s\n' "$2" "$3" >&2
 	exit "$1"
 }

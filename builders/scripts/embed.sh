@@ -1,8 +1,8 @@
 #!/bin/sh
 # Put the scripts of the pods together and make C of them: embed.sh OUTPUT_DIR.
-# Each is a few parts, the exit codes that it names (the table in ../exit_codes.h) and no comments: the text is part of every Job and
-# Deployment, and tens of thousands of those fit into a cluster only when they are small. Writes NAME.sh (for tests, and to read what
-# runs) and scripts.c. No here-document in a part may have a line that begins with #.
+# Each is a few parts, the exit codes that it names (the table in ../exit_codes.h), no comments and no indentation: the text is part of
+# every Job and Deployment, and tens of thousands of those fit into a cluster only when they are small. Writes NAME.sh (for tests, and
+# to read what runs) and scripts.c. No here-document in a part may have a line that begins with #.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=$1
@@ -20,7 +20,7 @@ ship() { # NAME PART...
 	name=$1
 	shift
 	for part in "$@"; do
-		sed -e '/^[[:space:]]*#/d' -e '/^[[:space:]]*$/d' "$here/$part.sh"
+		sed -e 's/^[[:space:]]*//' -e '/^#/d' -e '/^$/d' "$here/$part.sh"
 	done >"$out/$name.body"
 	{ exit_codes "$out/$name.body" && cat "$out/$name.body"; } >"$out/$name.sh"
 	rm "$out/$name.body"
@@ -32,7 +32,7 @@ ship() { # NAME PART...
 }
 
 printf '#include "builders/scripts.h"\n' >"$out/scripts.c"
-ship restore-restic common ending follow restore way restic
-ship restore-kopia common ending follow restore way kopia
-ship prepare common ending follow server access capture config recovery roles prepare
+ship restore-restic common ending follow cluster restore way restic
+ship restore-kopia common ending follow cluster restore way kopia
+ship prepare common ending follow findings server access capture quarantine config recovery roles databases prepare
 ship postgres common server access postgres

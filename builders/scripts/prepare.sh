@@ -4,23 +4,36 @@
 stage=capture
 find_server
 check_server
-chmod 0700 "$pgdata"
+[ ! -s /pgdata/damaged ] || fail "$EXIT_RECOVERY_FAILED" recovery "$(cat /pgdata/damaged)"
 check_control_file
+classify
 check_wal
+find_written
 check_tablespace_map
 
 # From here on no restore may write this volume.
 touch /pgdata/prepared
+mend_mode
 disarm_files
+make_directories
 write_config
 
 stage=recovery
 started_at=$(date +%s)
+[ -z "${lost_wal:-}" ] || reset_wal "$lost_wal"
+ask_for_archive_recovery
 start_server
-recovery_seconds=$(($(date +%s) - started_at))
+recovered
 
 stage=roles
+set_session_options
 need_superuser
+stage='locale'
+connect_everywhere
+check_tablespaces
+stage=collation
+mend_databases
+stage=roles
 set_up_roles >/tmp/disarmed || roles_failed
 while IFS= read -r what; do
 	disarm "$what"
@@ -30,10 +43,4 @@ if [ "$INTENT" != verify ]; then
 	grant_analytics || roles_failed
 fi
 stop_server
-
-items=
-while IFS= read -r what; do
-	items="$items${items:+,}\"$(json_text "$(printf '%s' "$what" | cut -c 1-300)")\""
-done </pgdata/prepared
-printf '{"postgres_version":"%s","disarmed":[%s],"recovery_seconds":%d}\n' "$major" "$items" "$recovery_seconds" \
-	>/dev/termination-log
+printf '{"postgres_version":"%s"%s}\n' "$major" "$(findings)" >/dev/termination-log

@@ -1,44 +1,156 @@
 # shellcheck shell=sh
-# Start on the local socket, as long as recovery takes: the Deployment's deadline is the only clock.
+# Start on the local socket, as long as recovery takes: it is watched by its movement and not by a clock.
 server_log=/tmp/server.log
 
 stop_server() {
-	pg_ctl -D "$pgdata" -s -m fast -w -t 1000000 stop >&2
+	kill -INT "$server" 2>/dev/null || :
+	wait_for "$server" || :
 	exec 3>&-
 	wait "$follower"
 }
 
-# The reason of a start that failed, verbatim: first the classes of message that a backup is to blame for, then what stopped the
-# server, then the last word. "invalid record length" and "unexpected pageaddr" are not among them: so does every log's end look.
-fatal_line() {
-	grep -v 'FATAL:  the database system is' "$server_log" >/tmp/server.said || :
-	for pattern in \
-		'could not locate (a valid|required) checkpoint record|WAL ends before|references to invalid pages' \
-		'requested timeline .* is not a child|database files are incompatible|PANIC: ' 'FATAL: ' '.'; do
-		line=$(grep -m 1 -E "$pattern" /tmp/server.said) || continue
-		printf '%s' "$line" | sed 's/^.* \(PANIC\|FATAL\|ERROR\|LOG\|WARNING\):  /\1: /'
-		return
-	done
+# A child that has ended stays a zombie until it is waited for.
+is_running() { # PID
+	[ -d "/proc/$1" ] && ! grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null
 }
 
-start_failed() {
-	exec 3>&-
-	wait "$follower"
-	fail "$EXIT_RECOVERY_FAILED" recovery "$(fatal_line)"
+# Asking the server itself would fill its log.
+is_ready() {
+	grep -q 'LOG:  database system is ready to accept connections' "$server_log"
 }
 
-# Without hot standby pg_ctl takes a server that has begun to recover for one that has started (postmaster.c, PMSIGNAL_RECOVERY_STARTED),
-# so its word is not the end of the wait.
+# What changes while the server gets on: its words; which WAL file it replays (the title of its process), how much has been read and
+# written, which files are open, of the processes that recover.
+movement() {
+	wc -c <"$server_log"
+	grep -ls '^postgres: \(startup\|checkpointer\)' /proc/[0-9]*/cmdline | while IFS= read -r title; do
+		cat "$title" "${title%/*}/io"
+		stat -c %N "${title%/*}/fd"/*
+	done 2>/dev/null
+}
+
+watch_movement() {
+	now=$(date +%s)
+	seen=$(movement | cksum)
+	if [ "$seen" != "${moved:-}" ]; then
+		moved=$seen
+		moved_at=$now
+	elif [ $((now - moved_at)) -ge "${RECOVERY_STALL_SECONDS:-900}" ]; then
+		at=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\000' '\n' | sed -n 's/^postgres: startup.* \([0-9A-F]\{24\}\).*/ at WAL file \1/p')
+		fail "$EXIT_RECOVERY_STALLED" recovery "recovery stands still$at: nothing has moved for $((now - moved_at)) s; the volume or the \
+node is to blame, not the backup"
+	fi
+}
+
+# PostgreSQL wants a restore_command with recovery.signal; all WAL that there is, is in pg_wal.
 start_server() {
 	follow "$server_log"
 	exec 3>"$server_log.pipe"
 	trap 'stop_server; exit 143' TERM INT
-	pg_ctl -D "$pgdata" -s -w -t 1000000 -l "$server_log.pipe" -o "-c config_file=$run/postgresql.conf" start >&3 2>&1 3>&- &
-	start_status=0
-	wait "$!" || start_status=$?
-	[ "$start_status" -eq 0 ] || start_failed
-	until pg_isready -q -h "$run" -p 5432 -U postgres; do
-		pg_ctl -D "$pgdata" status >/dev/null 2>&1 || start_failed
-		sleep 0.2
+	set -- -D "$pgdata" -c config_file="$run/postgresql.conf"
+	[ ! -e "$pgdata/recovery.signal" ] || set -- "$@" -c restore_command=false
+	postgres "$@" >&3 2>&1 3>&- &
+	server=$!
+	pause=0.2
+	until is_ready; do
+		is_running "$server" || start_failed
+		watch_movement
+		[ "$moved_at" = "$now" ] || pause=1
+		sleep "$pause"
 	done
+}
+
+# pg_control says how far recovery must come, but PostgreSQL looks at it only when archive recovery is asked for: a standby's files, or
+# a recovery from a base backup that was cut off here. Without it such a cluster would come up before it is consistent.
+ask_for_archive_recovery() {
+	[ ! -f "$pgdata/backup_label" ] && [ "$major" -ge 12 ] || return 0
+	case "$(control "Minimum recovery ending location") $(control "Backup start location")" in
+	"0/0 0/0") ;;
+	*) echo understory >"$pgdata/recovery.signal" ;;
+	esac
+}
+
+# --- a start that failed ---
+
+# The line that says it: what is final before what is not, without its time. "invalid record length" and "unexpected pageaddr" are
+# not looked for: so does every log's end look.
+said() { # PATTERN
+	grep -v 'FATAL:  the database system is' "$server_log" | grep -E "$1" | head -n 1 |
+		sed 's/^.* \(PANIC\|FATAL\|ERROR\|LOG\|WARNING\|DETAIL\):  /\1: /'
+}
+
+# Rows: exit code, whether a reset of the WAL may help, extended regular expression (; for |), what it means. The first that the log
+# has decides.
+start_failed() {
+	server_status=0
+	wait "$server" || server_status=$?
+	# Not waited for: processes that such a server has left behind.
+	[ "$server_status" -lt 128 ] || [ "$server_status" = 134 ] || fail "$EXIT_NODE_FAILED" recovery \
+		"the server was killed (status $server_status): the node is to blame, not the backup"
+	exec 3>&-
+	wait "$follower"
+	while IFS='|' read -r code may_help pattern meaning; do
+		words=$(said "$(printf '%s' "$pattern" | tr ';' '|')")
+		[ -n "$words" ] || continue
+		[ "$may_help" = no ] || ! may_reset_wal || { reset_wal "$meaning: $words" && start_server && return; }
+		fail "$code" recovery "$meaning: $words"
+	done <<-ROWS
+	$EXIT_VOLUME_FULL|no|(PANIC;FATAL;ERROR): .*(No space left on device;Disk quota exceeded)|the volume is full
+	$EXIT_NODE_FAILED|no|process .*terminated by signal (7;9;10;15):|a process of the server was killed, the node is to blame and not the backup
+	$EXIT_NODE_FAILED|no|(PANIC;FATAL): .*(out of memory;Cannot allocate memory;shared memory;Input/output error;Too many open files;Stale file handle;Read-only file system;Permission denied;wrong ownership)|the node or the volume is to blame and not the backup
+	$EXIT_WRONG_MAJOR|no|database files are incompatible with server|the image has another build of PostgreSQL than the database was made with
+	$EXIT_RECOVERY_FAILED|yes|could not locate (a valid;required) checkpoint record;invalid redo (in;record);could not find redo location|the checkpoint that recovery begins from cannot be read
+	$EXIT_RECOVERY_FAILED|yes|WAL ends before|the WAL in the backup ends before its files are consistent
+	$EXIT_RECOVERY_FAILED|yes|WAL contains references to invalid pages|WAL and data files do not belong together
+	$EXIT_RECOVERY_FAILED|yes|requested timeline .*(is not a child;does not contain)|the WAL is of another timeline
+	$EXIT_RECOVERY_FAILED|yes|PANIC: |recovery failed
+	$EXIT_RECOVERY_FAILED|no|FATAL: |the server does not start
+	$EXIT_RECOVERY_FAILED|yes|startup process .*terminated by signal|recovery crashes the server
+	ROWS
+	fail "$EXIT_RECOVERY_FAILED" recovery "the server ended with status $server_status: $(tail -n 1 "$server_log")"
+}
+
+# --- the last resort, where the settings of the intent allow it ---
+
+may_reset_wal() {
+	[ "${ALLOW_RESET_WAL:-}" = true ] && [ "${INTENT:-verify}" != verify ] && ! grep -q '^"salvaged":' /pgdata/facts
+}
+
+reset_wal() { # WHY
+	why="the WAL was thrown away: what was committed after the checkpoint of $(checkpoint_at) may be lost, and tables and indexes may disagree ($1)"
+	fact salvaged "\"$(json_text "$(printf '%s' "$why" | cut -c 1-400)")\""
+	for name in backup_label tablespace_map recovery.signal postmaster.pid; do
+		[ ! -e "$pgdata/$name" ] || mv -f "$pgdata/$name" "/pgdata/$name.restored"
+	done
+	pg_resetwal -f -D "$pgdata" >/tmp/reset.log 2>&1 || fail "$EXIT_RECOVERY_FAILED" recovery \
+		"pg_resetwal failed: $(head -n 1 /tmp/reset.log) ($1)"
+	cat /tmp/reset.log >&2
+	pg_controldata "$pgdata" >/tmp/control
+}
+
+# --- what the first recovery showed ---
+
+# PostgreSQL takes a record that it cannot read for the end of the log, and comes up without what follows. A crash tears the last page
+# at most, and of the files before the last two all was on disk (a file is synced when it is full). What is found is kept: the next
+# start would not see it.
+check_end_of_wal() { # LSN_OF_LAST_RECORD
+	[ "${written:-0}" -gt 0 ] || return 0
+	words=$(said '(incorrect resource manager data checksum|invalid resource manager ID|incorrect prev-link|invalid record length at .*got [1-9])')
+	bad=$(printf '%s' "$words" | sed -n 's|.* at \([0-9A-F]*/[0-9A-F]*\).*|\1|p')
+	if [ -n "$bad" ] && [ $(($(number_of_lsn "$bad") + 16384)) -le "$written" ] ||
+		[ $(($(number_of_lsn "$1") / segment_bytes + 1)) -lt $((written / segment_bytes)) ]; then
+		printf 'the WAL cannot be read from %s on, but it goes on to %X/%X: %s\n' "${bad:-$1}" $((written / 0x100000000)) \
+			$((written % 0x100000000)) "${words:-$(said 'invalid record length|unexpected pageaddr|invalid magic number|LOG:  record')}" >/pgdata/damaged
+		fail "$EXIT_RECOVERY_FAILED" recovery "$(cat /pgdata/damaged)"
+	fi
+}
+
+# The server logs in UTC: 2026-11-20 16:20:00.123456+00.
+recovered() {
+	lsn=$(sed -n 's|.*redo done at \([0-9A-F/]*\).*|\1|p' "$server_log" | tail -n 1)
+	fact recovered_to "\"${lsn:-$(control "Latest checkpoint location")}\""
+	check_end_of_wal "${lsn:-$(control "Latest checkpoint location")}"
+	at=$(sed -n 's/.*last completed transaction was at log time \([0-9-]*\) \([0-9:.]*\).*/\1T\2Z/p' "$server_log" | tail -n 1)
+	[ -z "$at" ] || fact last_commit_at "\"$at\""
+	fact recovery_seconds "$(($(date +%s) - started_at))"
 }

@@ -10,8 +10,8 @@ started_at=$(date +%s)
 # from is never written.
 empty_target() {
 	[ ! -e /pgdata/prepared ] || fail "$EXIT_VOLUME_IN_USE" restore "a database was started from this volume, it is not written again"
-	chmod -R u+rwX "$target" "$cluster" 2>/dev/null || :
-	rm -rf "$target" "$cluster"
+	chmod -R u+rwX "$target" "$cluster" "$tablespaces" 2>/dev/null || :
+	rm -rf "$target" "$cluster" "$tablespaces" /pgdata/facts /pgdata/notes /pgdata/damaged
 	mkdir "$target"
 }
 
@@ -42,48 +42,21 @@ explain() {
 	fail 1 restore "${line:-the engine ended without a word}"
 }
 
-# The one directory that has both PG_VERSION and global/pg_control.
-find_cluster() {
-	find "$target" -type f -path '*/global/pg_control' >/tmp/controls
-	while IFS= read -r control; do
-		directory=${control%/global/pg_control}
-		[ ! -f "$directory/PG_VERSION" ] || printf '%s\n' "$directory"
-	done </tmp/controls >/tmp/clusters
-	case $(grep -c '' /tmp/clusters) in
-	0) fail "$EXIT_NO_CLUSTER" capture "the snapshot holds no directory with PG_VERSION and global/pg_control" ;;
-	1) found=$(cat /tmp/clusters) ;;
-	*) fail "$EXIT_NO_CLUSTER" capture \
-		"the snapshot holds several PostgreSQL clusters: $(sed "s|^$target||" /tmp/clusters | sort | paste -s -d ' ' -)" ;;
-	esac
-}
-
-check_wal_directory() {
-	[ ! -L "$found/pg_wal" ] || fail "$EXIT_INCOMPLETE" capture \
-		"pg_wal is a link to $(readlink "$found/pg_wal"), which the snapshot does not hold in its place"
-	[ -d "$found/pg_wal" ] || fail "$EXIT_INCOMPLETE" capture "pg_wal is missing"
-}
-
-check_tablespaces() {
-	dangling=
-	for link in "$found"/pg_tblspc/*; do
-		if [ -L "$link" ] && [ ! -d "$link" ]; then
-			dangling="$dangling ${link##*/} ($(readlink "$link"))"
-		fi
-	done
-	[ -z "$dangling" ] || fail "$EXIT_INCOMPLETE" capture "tablespaces that the snapshot does not hold:$dangling"
-}
-
 # The rename comes last, so that a cut-off restore can never be started.
 finish() { # ENGINE_VERSION
 	stage=capture
+	chmod -R u+rwX "$target"
 	find_cluster
-	check_wal_directory
-	check_tablespaces
-	major=$(cat "$found/PG_VERSION")
-	totals=$(find "$found" -type f -exec ls -ln {} + | awk '{ bytes += $5 } END { printf "\"bytes\":%.0f,\"files\":%d", bytes, NR }')
-	chmod u+rwx "${found%/*}"
+	find_layout
+	mend_line_ends
+	settle_wal
+	settle_tablespaces
+	mkdir -p "$tablespaces"
+	totals=$(find "$found" "$tablespaces" -type f -exec ls -ln {} + |
+		awk '{ bytes += $5 } END { printf "\"bytes\":%.0f,\"files\":%d", bytes, NR }')
 	chmod 0700 "$found"
+	rmdir "$tablespaces" 2>/dev/null || :
 	mv "$found" "$cluster"
-	printf '{"postgres_version":"%s",%s,"engine":"%s","seconds":%d}\n' "$(json_text "$major")" "$totals" "$(json_text "$1")" \
+	printf '{"postgres_version":"%s","layout":"%s",%s,"engine":"%s","seconds":%d}\n' "$major" "$layout" "$totals" "$(json_text "$1")" \
 		$(($(date +%s) - started_at)) >/dev/termination-log
 }

@@ -5,17 +5,38 @@ PGHOST=$run
 PGPORT=5432
 PGUSER=postgres
 PGDATABASE=template1
-# Over what the restored roles and databases have set for their sessions.
-PGOPTIONS='-c session_preload_libraries= -c local_preload_libraries= -c default_transaction_read_only=off -c search_path=pg_catalog'
-export PGHOST PGPORT PGUSER PGDATABASE PGOPTIONS
+export PGHOST PGPORT PGUSER PGDATABASE
+
+# Over what the restored roles and databases have set for their sessions. As a replica's session it fires no trigger of the source (event
+# triggers neither; those at login have a switch of their own). What is said of an error holds data: no DETAIL in the log.
+set_session_options() {
+	usual_path='-c session_preload_libraries= -c local_preload_libraries= -c default_transaction_read_only=off -c role=none
+-c statement_timeout=0 -c lock_timeout=0 -c session_replication_role=replica -c log_error_verbosity=terse'
+	[ "$major" -lt 17 ] || usual_path="$usual_path -c event_triggers=off"
+	PGOPTIONS="$usual_path -c search_path=pg_catalog"
+	export PGOPTIONS
+}
 
 # SQL on stdin, answers on stdout, the error in /tmp/psql.err.
 sql() {
 	psql -X -q -A -t -v ON_ERROR_STOP=1 -f - 2>/tmp/psql.err
 }
 
+# The server's sentence without its DETAIL, which may hold data.
+psql_error() {
+	sed -n 's/^.*\(ERROR\|FATAL\): *\([0-9A-Z]\{5\}: \)\{0,1\}/\1: /p' /tmp/psql.err | head -n 1
+}
+
+# A server that came up over damaged catalogs fails at whatever is asked of it, and it is the damage that is to be said.
+damage='(PANIC|FATAL|ERROR): .*(could not (open|read|stat) (file|relation|block)|could not access status of|invalid page|unexpected zero page'
+damage="$damage|missing chunk|cache lookup failed|is not a btree|corrupt|relation mapping file|invalid data in file|database files are)"
+
 roles_failed() {
-	fail "$EXIT_ROLES_FAILED" roles "$(grep -E 'ERROR|FATAL' /tmp/psql.err | head -n 1 | sed 's/^.*\(ERROR\|FATAL\): */\1: /')"
+	words=$(said 'process .*terminated by signal (7|9|10|15):')
+	[ -z "$words" ] || fail "$EXIT_NODE_FAILED" "$stage" "a process of the server was killed, the node is to blame and not the backup: $words"
+	words=$(said "$damage")
+	[ -z "$words" ] || fail "$EXIT_RECOVERY_FAILED" recovery "the database has come up and is damaged: $words"
+	fail "$EXIT_ROLES_FAILED" roles "$(psql_error)"
 }
 
 is_superuser() {
@@ -26,12 +47,16 @@ is_superuser() {
 # It wants a passwd entry for its uid, which PostgreSQL's images have.
 need_superuser() {
 	! is_superuser || return 0
-	[ ! -s /tmp/psql.err ] || grep -q 'role "postgres"' /tmp/psql.err || roles_failed
+	locale=$(missing_locale /tmp/psql.err)
+	[ -z "$locale" ] || locale_failed "locale $locale that database $PGDATABASE wants"
+	[ ! -s /tmp/psql.err ] || grep -qE 'role "postgres"|permission denied to set' /tmp/psql.err || roles_failed
 	stop_server
 	postgres --single -D "$pgdata" -c config_file="$run/postgresql.conf" template1 >/tmp/single.log 2>&1 <<-'SQL' || :
 	CREATE ROLE postgres
 	ALTER ROLE postgres SUPERUSER LOGIN CONNECTION LIMIT -1 VALID UNTIL 'infinity'
 	SQL
+	locale=$(missing_locale /tmp/single.log)
+	[ -z "$locale" ] || locale_failed "locale $locale that database $PGDATABASE wants"
 	disarm "role postgres was no superuser that may log in"
 	start_server
 	is_superuser || fail "$EXIT_ROLES_FAILED" roles \
@@ -45,7 +70,7 @@ set_up_roles() {
 	BEGIN;
 	SELECT 'passwords of roles: ' || count(*) FROM pg_authid
 		WHERE rolpassword IS NOT NULL AND rolname NOT IN ('postgres', 'analytics') HAVING count(*) > 0;
-	SELECT 'subscriptions: ' || count(*) FROM pg_subscription HAVING count(*) > 0;
+	SELECT 'subscriptions: ' || string_agg(subname, ' ' ORDER BY subname) FROM pg_subscription HAVING count(*) > 0;
 	SELECT 'preloaded libraries of roles and databases: ' || count(*)
 		FROM pg_db_role_setting, unnest(setconfig) AS setting WHERE setting ~ '^(session|local)_preload_libraries=' HAVING count(*) > 0;
 	DO $$
@@ -109,9 +134,8 @@ grant_analytics() {
 
 # Before 14 there is no role for it. The name of a database is given by the environment: psql would take an argument with = for more.
 grant_in_every_database() {
-	echo 'SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate' | sql >/tmp/databases || return
 	while IFS= read -r database; do
-		PGDATABASE=$database sql <<-SQL || return
+		in_database "$database" <<-SQL || return
 		SELECT format('GRANT USAGE ON SCHEMA %1\$I TO analytics; GRANT $table_grants ON ALL TABLES IN SCHEMA %1\$I TO analytics;'
 			' GRANT $sequence_grants ON ALL SEQUENCES IN SCHEMA %1\$I TO analytics', nspname)
 			FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' \gexec

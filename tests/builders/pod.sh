@@ -4,7 +4,8 @@
 # Reads $work (with its repository and busybox's tools) and $pod_path.
 
 # The environment comes on stdin, one NAME=VALUE a line. DIRECTORY holds pgdata, run and message, which become /pgdata, /run/understory
-# and /dev/termination-log, and perhaps recorders (programs that come first in PATH), tls (which becomes /run/understory-tls), psql (in the place of the real one) and passwd.
+# and /dev/termination-log, and perhaps recorders (programs that come first in PATH), tls (which becomes /run/understory-tls), psql and
+# postgres (in the place of the real ones) and passwd.
 pod() { # DIRECTORY COMMAND...
 	local directory=$1 variable options=()
 	shift
@@ -13,6 +14,7 @@ pod() { # DIRECTORY COMMAND...
 	[ ! -e "$directory/psql" ] || options+=(--ro-bind /usr/lib/postgresql/15/bin/psql /real-psql
 		--ro-bind "$directory/psql" /usr/lib/postgresql/15/bin/psql)
 	[ ! -e "$directory/tls" ] || options+=(--ro-bind "$directory/tls" /run/understory-tls)
+	[ ! -e "$directory/postgres" ] || options+=(--ro-bind "$directory/postgres" /usr/lib/postgresql/15/bin/postgres)
 	while IFS= read -r variable; do
 		options+=(--setenv "${variable%%=*}" "${variable#*=}")
 	done

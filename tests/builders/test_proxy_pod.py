@@ -98,8 +98,9 @@ class Cluster:
 def make_repository(work):
     """A local repository with a snapshot that looks like a cluster of PostgreSQL 15; its folder and the snapshot's id."""
     source, repository = os.path.join(work, 'source'), os.path.join(work, 'repository')
-    for name, content in (('PG_VERSION', b'15\n'), ('global/pg_control', b'control'), ('pg_wal/0', b'wal'),
-                          ('pg_tblspc/.keep', b''), ('base/1/1', os.urandom(3 << 20))):
+    for name, content in (('PG_VERSION', b'15\n'), ('global/pg_control', bytes(8192)), ('global/pg_filenode.map', b'map'),
+                          ('pg_xact/0000', b''), ('pg_multixact/members/0000', b''), ('pg_multixact/offsets/0000', b''),
+                          ('pg_wal/0', b'wal'), ('pg_tblspc/.keep', b''), ('base/1/1', os.urandom(3 << 20))):
         path = os.path.join(source, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, 'wb') as file:
@@ -213,7 +214,7 @@ class World:
         engine = state_of(pod, 'restore')
         message = json.loads(engine.get('message', '{}'))
         check(outcome == 'Complete', f'{label}: the Job completes', json.dumps(pod['status'], indent=1) + log)
-        check((message.get('postgres_version'), message.get('files')) == ('15', 5), f'{label}: the snapshot is restored', message)
+        check((message.get('postgres_version'), message.get('files')) == ('15', 9), f'{label}: the snapshot is restored', message)
         check('exitCode' in state_of(pod, 'proxy'), f'{label}: the proxy has ended', state_of(pod, 'proxy'))
         asked = [(path, authorization, body) for path, authorization, body in self.broker.seen if path == '/internal/restore-creds']
         check(asked and all(one[1].startswith(f'Bearer {NAMESPACE}.restore.') for one in asked),
