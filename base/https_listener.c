@@ -140,6 +140,8 @@ static int check_pair(const char *cert_pem, const struct secret *key_pem, struct
 		return error_no_memory(err, "certificate of the listener");
 	int rc = gnutls_certificate_set_x509_key_mem2(probe, &cert, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
 	gnutls_certificate_free_credentials(probe);
+	if (rc == GNUTLS_E_MEMORY_ERROR)
+		return error_no_memory(err, "certificate of the listener");
 	return rc < 0 ? error_set(err, ERROR_INVALID, "certificate of the listener: %s", gnutls_strerror(rc)) : 0;
 }
 
