@@ -28,6 +28,11 @@ void json_begin(void)
 	lacked_memory = false;
 }
 
+bool json_lacked_memory(void)
+{
+	return lacked_memory;
+}
+
 int json_parse(const char *text, size_t len, json_t **out, struct error *err)
 {
 	json_error_t at;

@@ -41,6 +41,7 @@ MUST_CHECK int json_print_as_put(const json_t *value, char **out, struct error *
 // in several statements says json_begin() before the first and json_made_whole() at the end.
 #define json_made(made, what, out, err) (json_begin(), json_made_whole(made, what, out, err))
 void json_begin(void);
+bool json_lacked_memory(void); // since json_begin()
 MUST_CHECK int json_made_whole(json_t *made, const char *what, json_t **out, struct error *err);
 
 #endif

@@ -162,6 +162,11 @@ static const char *find_in(const struct torture_case *c, struct buf *made, struc
 	return describe(c, TORTURE_CALLS_MAX, "it still does not get through", made, &err);
 }
 
+bool torture_sees_leaks(void)
+{
+	return __lsan_do_recoverable_leak_check != NULL;
+}
+
 const char *torture_find(const struct torture_case *c)
 {
 	struct buf made, wanted;
@@ -170,7 +175,7 @@ const char *torture_find(const struct torture_case *c)
 	const char *found = find_in(c, &made, &wanted);
 	buf_fini(&made);
 	buf_fini(&wanted);
-	if (found == NULL && __lsan_do_recoverable_leak_check != NULL && __lsan_do_recoverable_leak_check() != 0) {
+	if (found == NULL && torture_sees_leaks() && __lsan_do_recoverable_leak_check() != 0) {
 		(void)snprintf(finding, sizeof(finding), "%s: memory is leaked", c->name);
 		found = finding;
 	}

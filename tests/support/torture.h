@@ -35,8 +35,11 @@ struct torture_case {
 void torture_begin(void);
 void torture_end(void);
 
-// NULL when all is well; else what was found, of static life until the next call. Counts what it did in torture_counts().
+// NULL when all is well; else what was found, of static life until the next call.
 const char *torture_find(const struct torture_case *c);
+
+// Is this build one with LeakSanitizer? Others find all but leaks.
+bool torture_sees_leaks(void);
 
 // All cases as cmocka tests of one group; returns what cmocka returns.
 int torture_main(const char *group, const struct torture_case *cases, size_t count);
