@@ -11,18 +11,10 @@ static bool is_healthy(enum report_grade grade)
 	return grade == GRADE_CLEAN || grade == GRADE_REPAIRED;
 }
 
-static bool is_utf8(const char *s)
-{
-	size_t len = 1;
-	for (; *s != '\0' && len > 0; s += len)
-		len = utf8_len(s);
-	return len > 0;
-}
-
 // A report must leave whatever bytes a log line or a cut error text holds: what is no UTF-8 loses its bytes above ASCII.
 static json_t *text(const char *s)
 {
-	if (is_utf8(s))
+	if (utf8_is_good(s))
 		return json_string(s);
 	AUTO_FREE char *copy = strdup(s);
 	for (char *c = copy; c != NULL && *c != '\0'; c++)
