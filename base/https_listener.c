@@ -546,7 +546,7 @@ int https_listener_start(const struct https_listener_options *options, struct ht
 	listener->arg = options->arg;
 	listener->body_max_bytes = options->body_max_bytes;
 	listener->limit_ms = options->request_limit_ms;
-	listener->pressed_count = options->connections_max / 4 * 3;
+	listener->pressed_count = (size_t)options->connections_max / 4 * 3;
 	(void)pthread_mutex_init(&listener->lock, NULL);
 	(void)pthread_cond_init(&listener->served, NULL);
 	listener->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

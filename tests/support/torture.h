@@ -1,8 +1,9 @@
 // Torture: a case is run again and again with its 1st, 2nd, 3rd ... fallible call failing, until it gets through without a fault.
 //
 // Fallible calls are those of our own objects (-Wl,--wrap: memory, files, sockets, threads, libcurl, OpenSSL, libyaml, libpq,
-// libmicrohttpd; they are in torture_calls.c) and with them the allocations of jansson (base/json.c). Only calls of the thread between torture_begin()
-// and torture_end() count, so a case is the same each time. One program at a time may use it; the program ends by cmocka.
+// libmicrohttpd; they are in torture_calls.c) and with them the allocations of jansson (base/json.c). Only calls of the thread
+// between torture_begin() and torture_end() count, so a case is the same each time. One program at a time may use it; the program
+// ends by cmocka.
 //
 // What a fault may do: the case fails with an error that has a text and whose kind promises nothing about the input (internal or
 // transient: out of memory is no "invalid" and no "not found"), and what it would have made stays unmade. Or the case gets

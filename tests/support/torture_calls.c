@@ -32,11 +32,11 @@
 #pragma GCC diagnostic ignored "-Wreserved-identifier"
 #endif
 
-#define WRAP(type, name, parameters, arguments, os_errno, otherwise)        \
-	type __real_##name parameters;                                      \
-	type __wrap_##name parameters;                                      \
-	type __wrap_##name parameters                                       \
-	{                                                                   \
+#define WRAP(type, name, parameters, arguments, os_errno, otherwise)                           \
+	type __real_##name parameters;                                                         \
+	type __wrap_##name parameters;                                                         \
+	type __wrap_##name parameters                                                          \
+	{                                                                                      \
 		return torture_fails(#name, os_errno) ? (otherwise) : __real_##name arguments; \
 	}
 
@@ -68,6 +68,7 @@ int __wrap_open64(const char *path, int flags, ...)
 {
 	va_list ap;
 	va_start(ap, flags);
+	// NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): va_start() stands above
 	mode_t mode = (flags & O_CREAT) != 0 ? va_arg(ap, mode_t) : 0;
 	va_end(ap);
 	return torture_fails("open", EMFILE) ? -1 : __real_open64(path, flags, mode);
@@ -100,28 +101,29 @@ WRAP(int, epoll_ctl, (int epfd, int op, int fd, struct epoll_event *event), (epf
 WRAP(int, eventfd, (unsigned int count, int flags), (count, flags), EMFILE, -1)
 WRAP(int, signalfd, (int fd, const sigset_t *mask, int flags), (fd, mask, flags), EMFILE, -1)
 WRAP(ssize_t, getrandom, (void *out, size_t len, unsigned int flags), (out, len, flags), EIO, -1)
-WRAP(int, pthread_create,
-	(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *), void *arg), (out, attributes, run, arg), EAGAIN, EAGAIN)
+WRAP(int, pthread_create, (pthread_t * out, const pthread_attr_t *attributes, void *(*run)(void *), void *arg),
+	(out, attributes, run, arg), EAGAIN, EAGAIN)
 WRAP(int, posix_spawnp,
-	(pid_t *out, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
+	(pid_t * out, const char *file, const posix_spawn_file_actions_t *actions, const posix_spawnattr_t *attributes,
 		char *const *argv, char *const *envp),
 	(out, file, actions, attributes, argv, envp), EAGAIN, EAGAIN)
-WRAP(int, posix_spawn_file_actions_init, (posix_spawn_file_actions_t *actions), (actions), ENOMEM, ENOMEM)
-WRAP(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t *actions, int fd, int new_fd), (actions, fd, new_fd), ENOMEM,
-	ENOMEM)
-WRAP(int, posix_spawn_file_actions_addopen,
-	(posix_spawn_file_actions_t *actions, int fd, const char *path, int flags, mode_t mode), (actions, fd, path, flags, mode),
+WRAP(int, posix_spawn_file_actions_init, (posix_spawn_file_actions_t * actions), (actions), ENOMEM, ENOMEM)
+WRAP(int, posix_spawn_file_actions_adddup2, (posix_spawn_file_actions_t * actions, int fd, int new_fd), (actions, fd, new_fd),
 	ENOMEM, ENOMEM)
-WRAP(int, posix_spawn_file_actions_addclosefrom_np, (posix_spawn_file_actions_t *actions, int from), (actions, from), ENOMEM, ENOMEM)
-WRAP(int, posix_spawnattr_init, (posix_spawnattr_t *attributes), (attributes), ENOMEM, ENOMEM)
+WRAP(int, posix_spawn_file_actions_addopen,
+	(posix_spawn_file_actions_t * actions, int fd, const char *path, int flags, mode_t mode),
+	(actions, fd, path, flags, mode), ENOMEM, ENOMEM)
+WRAP(int, posix_spawn_file_actions_addclosefrom_np, (posix_spawn_file_actions_t * actions, int from), (actions, from), ENOMEM,
+	ENOMEM)
+WRAP(int, posix_spawnattr_init, (posix_spawnattr_t * attributes), (attributes), ENOMEM, ENOMEM)
 
 // libcurl.
 WRAP(CURL *, curl_easy_init, (void), (), ENOMEM, NULL)
-WRAP(CURLcode, curl_easy_perform, (CURL *easy), (easy), ENOMEM, CURLE_OUT_OF_MEMORY)
-WRAP(struct curl_slist *, curl_slist_append, (struct curl_slist *list, const char *text), (list, text), ENOMEM, NULL)
+WRAP(CURLcode, curl_easy_perform, (CURL * easy), (easy), ENOMEM, CURLE_OUT_OF_MEMORY)
+WRAP(struct curl_slist *, curl_slist_append, (struct curl_slist * list, const char *text), (list, text), ENOMEM, NULL)
 WRAP(CURLU *, curl_url, (void), (), ENOMEM, NULL)
-WRAP(CURLUcode, curl_url_set, (CURLU *url, CURLUPart part, const char *text, unsigned int flags), (url, part, text, flags), ENOMEM,
-	CURLUE_OUT_OF_MEMORY)
+WRAP(CURLUcode, curl_url_set, (CURLU * url, CURLUPart part, const char *text, unsigned int flags), (url, part, text, flags),
+	ENOMEM, CURLUE_OUT_OF_MEMORY)
 WRAP(CURLUcode, curl_url_get, (const CURLU *url, CURLUPart part, char **out, unsigned int flags), (url, part, out, flags), ENOMEM,
 	CURLUE_OUT_OF_MEMORY)
 
@@ -139,21 +141,22 @@ CURLcode __wrap_curl_easy_setopt(CURL *easy, CURLoption option, ...)
 }
 
 // OpenSSL, which leaves the reason in the thread's queue.
-#define WRAP_SSL(type, name, parameters, arguments, otherwise)              \
-	type __real_##name parameters;                                      \
-	type __wrap_##name parameters;                                      \
-	type __wrap_##name parameters                                       \
-	{                                                                   \
-		if (!torture_fails(#name, ENOMEM))                          \
-			return __real_##name arguments;                     \
-		ERR_raise(ERR_LIB_CRYPTO, ERR_R_MALLOC_FAILURE);            \
-		return otherwise;                                           \
+#define WRAP_SSL(type, name, parameters, arguments, otherwise)   \
+	type __real_##name parameters;                           \
+	type __wrap_##name parameters;                           \
+	type __wrap_##name parameters                            \
+	{                                                        \
+		if (!torture_fails(#name, ENOMEM))               \
+			return __real_##name arguments;          \
+		ERR_raise(ERR_LIB_CRYPTO, ERR_R_MALLOC_FAILURE); \
+		return otherwise;                                \
 	}
 
 WRAP_SSL(BIO *, BIO_new, (const BIO_METHOD *method), (method), NULL)
 WRAP_SSL(BIO *, BIO_new_mem_buf, (const void *data, int len), (data, len), NULL)
 WRAP_SSL(X509 *, PEM_read_bio_X509, (BIO * bio, X509 **out, pem_password_cb *cb, void *arg), (bio, out, cb, arg), NULL)
-WRAP_SSL(EVP_PKEY *, PEM_read_bio_PrivateKey, (BIO * bio, EVP_PKEY **out, pem_password_cb *cb, void *arg), (bio, out, cb, arg), NULL)
+WRAP_SSL(EVP_PKEY *, PEM_read_bio_PrivateKey, (BIO * bio, EVP_PKEY **out, pem_password_cb *cb, void *arg), (bio, out, cb, arg),
+	NULL)
 WRAP_SSL(int, PEM_write_bio_X509, (BIO * bio, const X509 *cert), (bio, cert), 0)
 WRAP_SSL(int, PEM_write_bio_PKCS8PrivateKey,
 	(BIO * bio, const EVP_PKEY *key, const EVP_CIPHER *cipher, const char *password, int len, pem_password_cb *cb, void *arg),

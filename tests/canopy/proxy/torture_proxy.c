@@ -83,7 +83,6 @@ static const char head[] = "GET /bucket/p/a%20b HTTP/1.1\r\nHost: h\r\nRange: by
 static int sign_a_request(struct buf *made, struct error *err)
 {
 	AUTO(config) struct config config = {0};
-	AUTO(secret) struct secret key_id = {0};
 	AUTO(buf) struct buf out;
 	struct credentials_set set = {.generation = 1};
 	struct policy_request what = {0};
