@@ -28,11 +28,19 @@ DEFINE_AUTO(X509_EXTENSION, extension, X509_EXTENSION_free)
 DEFINE_AUTO(GENERAL_NAMES, general_names, GENERAL_NAMES_free)
 DEFINE_AUTO(GENERAL_NAME, general_name, GENERAL_NAME_free)
 
+static bool is_out_of_memory(void)
+{
+	return ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
+}
+
 // The queue of errors belongs to the thread: what is left in it would be taken for another call's.
 static int openssl_failed(enum error_kind kind, const char *what, struct error *err)
 {
 	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
-	(void)error_set(err, kind, "%s: %s", what, reason == NULL ? "refused by OpenSSL" : reason);
+	if (is_out_of_memory())
+		(void)error_no_memory(err, what);
+	else
+		(void)error_set(err, kind, "%s: %s", what, reason == NULL ? "refused by OpenSSL" : reason);
 	ERR_clear_error();
 	return -1;
 }
@@ -300,16 +308,22 @@ int cert_issue(const struct cert_pair *issuer, const char *const *names, int64_t
 	return write_pair(cert, key, out, err);
 }
 
-bool cert_matches_key(const char *cert_pem, const struct secret *key_pem)
+int cert_matches_key(const char *cert_pem, const struct secret *key_pem, bool *matches, struct error *err)
 {
-	struct error ignored;
+	struct error why = {0};
 	AUTO(x509) X509 *cert = NULL;
 	AUTO(pkey) EVP_PKEY *key = NULL;
-	if (read_cert(cert_pem, &cert, &ignored) < 0 || read_key(key_pem, &key, &ignored) < 0)
-		return false;
-	bool matches = X509_check_private_key(cert, key) == 1;
+	if (read_cert(cert_pem, &cert, &why) < 0 || read_key(key_pem, &key, &why) < 0) {
+		if (why.kind != ERROR_INVALID) {
+			*err = why;
+			return -1;
+		}
+		*matches = false;
+		return 0;
+	}
+	*matches = X509_check_private_key(cert, key) == 1;
 	ERR_clear_error();
-	return matches;
+	return 0;
 }
 
 bool cert_has_names(const char *cert_pem, const char *const *names)
@@ -348,7 +362,11 @@ static int add_still_good(BIO *from, BIO *to, const X509 *first, int64_t now_ms)
 		if (validity_of(cert).until_ms > now_ms && X509_cmp(cert, first) != 0 && PEM_write_bio_X509(to, cert) != 1)
 			rc = -1;
 	}
-	ERR_clear_error();
+	// The end of the text is an error to OpenSSL too.
+	if (rc == 0 && is_out_of_memory())
+		rc = -1;
+	if (rc == 0)
+		ERR_clear_error();
 	return rc;
 }
 

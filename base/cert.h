@@ -43,13 +43,15 @@ struct cert_validity {
 };
 MUST_CHECK int cert_validity(const char *cert_pem, struct cert_validity *out, struct error *err);
 
-// Does the key belong to the (first) certificate? False too when either cannot be read.
-bool cert_matches_key(const char *cert_pem, const struct secret *key_pem);
+// Does the key belong to the (first) certificate? No, too, when either cannot be read. Fails only for want of memory, which says
+// nothing about them.
+MUST_CHECK int cert_matches_key(const char *cert_pem, const struct secret *key_pem, bool *matches, struct error *err);
 
-// Is every one of these names in the certificate, as a subject alternative name?
+// Is every one of these names in the certificate, as a subject alternative name? False too for want of memory: who asks issues it
+// anew, which does no harm.
 bool cert_has_names(const char *cert_pem, const char *const *names);
 
-// Was the (first) certificate signed by one of the bundle?
+// Was the (first) certificate signed by one of the bundle? False too for want of memory.
 bool cert_is_signed_by(const char *cert_pem, const char *bundle_pem);
 
 // The first of first_pem, then those of others_pem (may be NULL) that are another and still good at now_ms. The caller frees.

@@ -306,6 +306,8 @@ static int parse_url(const char *text, CURLU **out, struct error *err)
 	CURLUcode code = curl_url_set(url, CURLUPART_URL, text, CURLU_DISALLOW_USER);
 	if (code != CURLUE_OK) {
 		curl_url_cleanup(url);
+		if (code == CURLUE_OUT_OF_MEMORY)
+			return error_no_memory(err, "URL");
 		return error_set(err, ERROR_INVALID, "bad URL: %s", curl_url_strerror(code));
 	}
 	*out = url;

@@ -126,8 +126,11 @@ static int set_server_name(CURL *easy, const struct http_common *common, CURLU *
 	AUTO(curl_text) char *scheme = NULL;
 	AUTO(curl_text) char *host = NULL;
 	AUTO(curl_text) char *port = NULL;
-	if (common->tls_server_name == NULL || curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
-		strcmp(scheme, "https") != 0)
+	if (common->tls_server_name == NULL)
+		return 0;
+	if (curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
+		return error_no_memory(err, "URL");
+	if (strcmp(scheme, "https") != 0)
 		return 0;
 	if (curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK ||
 		curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) != CURLUE_OK)
@@ -138,7 +141,10 @@ static int set_server_name(CURL *easy, const struct http_common *common, CURLU *
 	bool is_ipv6 = strchr(common->tls_server_name, ':') != NULL;
 	if (buf_addf(&text, err, is_ipv6 ? "[%s]" : "%s", common->tls_server_name) < 0)
 		return -1;
-	if (curl_url_set(url, CURLUPART_HOST, buf_str(&text), 0) != CURLUE_OK)
+	CURLUcode code = curl_url_set(url, CURLUPART_HOST, buf_str(&text), 0);
+	if (code == CURLUE_OUT_OF_MEMORY)
+		return error_no_memory(err, "URL");
+	if (code != CURLUE_OK)
 		return error_set(err, ERROR_INVALID, "TLS server name \"%s\" is no host name", common->tls_server_name);
 	buf_reset(&text);
 	if (buf_addf(&text, err, "::%s:%s", host, port) < 0 || buf_addf(host_header, err, "Host: %s:%s", host, port) < 0)

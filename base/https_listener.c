@@ -42,6 +42,7 @@ struct https_listener {
 	https_listener_serve serve;
 	void *arg;
 	size_t body_max_bytes;
+	size_t pressed_count; // from so many connections on HTTPS_LISTENER_PRESSED_LIMIT_MS counts
 	int64_t limit_ms;
 	int port;
 	int wake_fd; // eventfd of the watchman
@@ -53,6 +54,7 @@ struct https_listener {
 	bool is_stopping;
 	size_t serving; // handlers that are running
 	struct connection *connections;
+	size_t connection_count;
 	struct certificate certificate;
 };
 
@@ -140,6 +142,8 @@ static int check_pair(const char *cert_pem, const struct secret *key_pem, struct
 		return error_no_memory(err, "certificate of the listener");
 	int rc = gnutls_certificate_set_x509_key_mem2(probe, &cert, &key, GNUTLS_X509_FMT_PEM, NULL, 0);
 	gnutls_certificate_free_credentials(probe);
+	if (rc == GNUTLS_E_MEMORY_ERROR)
+		return error_no_memory(err, "certificate of the listener");
 	return rc < 0 ? error_set(err, ERROR_INVALID, "certificate of the listener: %s", gnutls_strerror(rc)) : 0;
 }
 
@@ -186,6 +190,7 @@ static void forget_connection(struct https_listener *listener, struct connection
 	*connection->slot = connection->next;
 	if (connection->next != NULL)
 		connection->next->slot = connection->slot;
+	listener->connection_count--;
 	(void)pthread_mutex_unlock(&listener->lock);
 	(void)close(connection->fd);
 	free(connection);
@@ -211,6 +216,7 @@ static struct connection *watch_connection(struct https_listener *listener, int 
 	if (connection->next != NULL)
 		connection->next->slot = &connection->next;
 	listener->connections = connection;
+	listener->connection_count++;
 	(void)pthread_mutex_unlock(&listener->lock);
 	(void)eventfd_write(listener->wake_fd, 1);
 	return connection;
@@ -237,13 +243,19 @@ static int cut_slow_connections(struct https_listener *listener)
 	int64_t next_mono_ms = INT64_MAX;
 	(void)pthread_mutex_lock(&listener->lock);
 	bool is_stopping = listener->is_stopping;
+	bool is_pressed = listener->connection_count >= listener->pressed_count;
+	int64_t sooner_ms = is_pressed && listener->limit_ms > HTTPS_LISTENER_PRESSED_LIMIT_MS
+				    ? listener->limit_ms - HTTPS_LISTENER_PRESSED_LIMIT_MS
+				    : 0;
 	for (struct connection *c = listener->connections; c != NULL; c = c->next) {
-		if (c->cut_at_mono_ms <= now_mono_ms) {
+		if (c->cut_at_mono_ms == INT64_MAX)
+			continue;
+		if (c->cut_at_mono_ms - sooner_ms <= now_mono_ms) {
 			(void)shutdown(c->fd, SHUT_RDWR);
 			c->cut_at_mono_ms = INT64_MAX;
+		} else if (c->cut_at_mono_ms - sooner_ms < next_mono_ms) {
+			next_mono_ms = c->cut_at_mono_ms - sooner_ms;
 		}
-		if (c->cut_at_mono_ms < next_mono_ms)
-			next_mono_ms = c->cut_at_mono_ms;
 	}
 	(void)pthread_mutex_unlock(&listener->lock);
 	if (is_stopping)
@@ -534,6 +546,7 @@ int https_listener_start(const struct https_listener_options *options, struct ht
 	listener->arg = options->arg;
 	listener->body_max_bytes = options->body_max_bytes;
 	listener->limit_ms = options->request_limit_ms;
+	listener->pressed_count = (size_t)options->connections_max / 4 * 3;
 	(void)pthread_mutex_init(&listener->lock, NULL);
 	(void)pthread_cond_init(&listener->served, NULL);
 	listener->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -1,7 +1,7 @@
 // Helpers over jansson for the small documents: find, require, print.
 //
-// Ownership is jansson's: a json_t returned through `json_t **out` is the caller's, everything found inside a document is borrowed
-// from it. jansson's reference counts are not atomic: a document belongs to one thread at a time.
+// Ownership is jansson's: a json_t returned through `json_t **out` is the caller's, everything found inside a document is
+// borrowed from it. jansson's reference counts are not atomic: a document belongs to one thread at a time.
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 
@@ -11,8 +11,8 @@
 
 DEFINE_AUTO(json_t, json, json_decref)
 
-// Parse one whole document; trailing bytes and duplicate keys are errors. The error text says where, never what: a body may hold a
-// secret.
+// Parse one whole document; trailing bytes and duplicate keys are errors. The error text says where, never what: a body may hold
+// a secret.
 MUST_CHECK int json_parse(const char *text, size_t len, json_t **out, struct error *err);
 
 // Walk object keys; NULL when one is missing or a step is no object. json_find(ns, "metadata", "labels")
@@ -37,6 +37,11 @@ MUST_CHECK int json_print_as_put(const json_t *value, char **out, struct error *
 
 // For builders: jansson's json_pack() with its failure as an error of ours. Steals nothing but what the format says.
 // Usage: return json_made(json_pack("{s:s}", ...), "namespace", out, err);
-MUST_CHECK int json_made(json_t *made, const char *what, json_t **out, struct error *err);
+// For want of memory json_pack() may leave a member out and succeed: what is built within the call is watched for that. Who builds
+// in several statements says json_begin() before the first and json_made_whole() at the end.
+#define json_made(made, what, out, err) (json_begin(), json_made_whole(made, what, out, err))
+void json_begin(void);
+bool json_lacked_memory(void); // since json_begin()
+MUST_CHECK int json_made_whole(json_t *made, const char *what, json_t **out, struct error *err);
 
 #endif

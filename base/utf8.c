@@ -18,3 +18,11 @@ size_t utf8_len(const char *text)
 	bool past_end = s[0] == 0xf4 && s[1] > 0x8f;
 	return len == 0 || overlong || surrogate || past_end ? 0 : len;
 }
+
+bool utf8_is_good(const char *s)
+{
+	size_t len = 1;
+	for (; *s != '\0' && len > 0; s += len)
+		len = utf8_len(s);
+	return len > 0;
+}

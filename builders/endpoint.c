@@ -33,8 +33,12 @@ static int url_port(const char *url, int *port, struct error *err)
 	if (parsed == NULL)
 		return error_no_memory(err, "URL");
 	AUTO(curl_text) char *text = NULL;
-	if (curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK ||
-		curl_url_get(parsed, CURLUPART_PORT, &text, CURLU_DEFAULT_PORT) != CURLUE_OK)
+	CURLUcode code = curl_url_set(parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
+	if (code == CURLUE_OK)
+		code = curl_url_get(parsed, CURLUPART_PORT, &text, CURLU_DEFAULT_PORT);
+	if (code == CURLUE_OUT_OF_MEMORY)
+		return error_no_memory(err, "URL");
+	if (code != CURLUE_OK)
 		return error_set(err, ERROR_INVALID, "\"%s\" is no http or https URL", url);
 	*port = (int)strtol(text, NULL, 10); // libcurl has checked that it is a port
 	return 0;

@@ -36,6 +36,7 @@ int build_event(const struct build_event *event, json_t **out, struct error *err
 	clock_format_micro(event->now_ms, time);
 	// An Event about what has no Namespace is accepted in `default` only.
 	const char *namespace = event->regarding_kind == NULL ? "default" : event->namespace;
+	json_begin();
 	json_t *made = json_pack("{s:s, s:s, s:{s:o, s:s, s:{s:s}}, s:s, s:s, s:o, s:o, s:o, s:s, s:o, s:o}",
 		"apiVersion", "events.k8s.io/v1",
 		"kind", "Event",
@@ -51,6 +52,6 @@ int build_event(const struct build_event *event, json_t **out, struct error *err
 		"type", event->is_warning ? "Warning" : "Normal",
 		"note", cut(event->note, NOTE_MAX),
 		"regarding", regarding(event));
-	return json_made(made, "Event", out, err);
+	return json_made_whole(made, "Event", out, err);
 }
 // clang-format on

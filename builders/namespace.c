@@ -36,6 +36,7 @@ static json_t *namespace_labels(const struct build *b)
 // clang-format off
 int build_namespace(const struct build *b, json_t **out, struct error *err)
 {
+	json_begin();
 	json_t *made = json_pack("{s:s, s:s, s:{s:s, s:o, s:o}}",
 		"apiVersion", "v1",
 		"kind", "Namespace",
@@ -43,11 +44,12 @@ int build_namespace(const struct build *b, json_t **out, struct error *err)
 			"name", b->entry->namespace,
 			"labels", namespace_labels(b),
 			"annotations", namespace_annotations(b->entry));
-	return json_made(made, "Namespace", out, err);
+	return json_made_whole(made, "Namespace", out, err);
 }
 
 int build_role_binding(const struct build *b, json_t **out, struct error *err)
 {
+	json_begin();
 	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:s, s:s, s:s}, s:[{s:s, s:s, s:s}]}",
 		"apiVersion", "rbac.authorization.k8s.io/v1",
 		"kind", "RoleBinding",
@@ -60,16 +62,17 @@ int build_role_binding(const struct build *b, json_t **out, struct error *err)
 			"kind", "ServiceAccount",
 			"name", NAME_OPERATOR_SERVICE_ACCOUNT,
 			"namespace", b->settings->operator_namespace);
-	return json_made(made, "RoleBinding " NAME_ROLE_BINDING, out, err);
+	return json_made_whole(made, "RoleBinding " NAME_ROLE_BINDING, out, err);
 }
 
 int build_service_account(const struct build *b, json_t **out, struct error *err)
 {
+	json_begin();
 	json_t *made = json_pack("{s:s, s:s, s:o, s:b}",
 		"apiVersion", "v1",
 		"kind", "ServiceAccount",
 		"metadata", metadata_new(b, NAME_RESTORE_SERVICE_ACCOUNT, COMPONENT_RESTORE, NULL),
 		"automountServiceAccountToken", 0);
-	return json_made(made, "ServiceAccount " NAME_RESTORE_SERVICE_ACCOUNT, out, err);
+	return json_made_whole(made, "ServiceAccount " NAME_RESTORE_SERVICE_ACCOUNT, out, err);
 }
 // clang-format on

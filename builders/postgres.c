@@ -87,6 +87,7 @@ int build_tls_secret(const struct build *b, const struct cert_pair *pair, json_t
 // clang-format off
 int build_service(const struct build *b, const char *round_key, json_t **out, struct error *err)
 {
+	json_begin();
 	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:s, s:o, s:[{s:s, s:s, s:i, s:i}]}}",
 		"apiVersion", "v1",
 		"kind", "Service",
@@ -95,7 +96,7 @@ int build_service(const struct build *b, const char *round_key, json_t **out, st
 			"type", "ClusterIP",
 			"selector", metadata_selector(b, COMPONENT_DATABASE, round_key),
 			"ports", "name", "postgres", "protocol", "TCP", "port", POD_POSTGRES_PORT, "targetPort", POD_POSTGRES_PORT);
-	return json_made(made, "Service " NAME_SERVICE, out, err);
+	return json_made_whole(made, "Service " NAME_SERVICE, out, err);
 }
 // clang-format on
 
@@ -222,6 +223,7 @@ int build_deployment(const struct build *b, const struct build_round *round, con
 	if (image == NULL)
 		return error_no_memory(err, name);
 	int64_t deadline_s = b->sizing.ready_timeout_ms / 1000;
+	json_begin();
 	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:i, s:{s:s}, s:I, s:{s:o}, s:o}}",
 		"apiVersion", "apps/v1",
 		"kind", "Deployment",
@@ -232,6 +234,6 @@ int build_deployment(const struct build *b, const struct build_round *round, con
 			"progressDeadlineSeconds", (json_int_t)(deadline_s > 0 ? deadline_s : 1),
 			"selector", "matchLabels", metadata_selector(b, COMPONENT_DATABASE, round->key),
 			"template", pod(b, round->key, json_string_value(image)));
-	return json_made(made, name, out, err);
+	return json_made_whole(made, name, out, err);
 }
 // clang-format on

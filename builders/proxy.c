@@ -196,6 +196,7 @@ int proxy_add(const struct build *b, const struct build_round *round, json_t *te
 	if (find_addresses(b, name, &at, err) != 0)
 		return -1;
 
+	json_begin();
 	json_t *spec = json_object_get(template, "spec");
 	AUTO(json) json_t *added = volumes(name);
 	const char *list = b->has_native_sidecars ? "initContainers" : "containers";
@@ -205,7 +206,8 @@ int proxy_add(const struct build *b, const struct build_round *round, json_t *te
 	if (json_array_extend(json_object_get(spec, "volumes"), added) != 0 ||
 		json_array_append_new(containers, container(b, round, &at)) != 0 ||
 		json_object_set_new(json_find(template, "metadata", "labels"), LABEL_PROXY_SIDECAR,
-			json_string(LABEL_PROXY_SIDECAR_VALUE)) != 0)
+			json_string(LABEL_PROXY_SIDECAR_VALUE)) != 0 ||
+		json_lacked_memory())
 		return error_set(err, ERROR_INTERNAL, "the proxy could not be built");
 	return 0;
 }

@@ -55,6 +55,7 @@ int build_pvc(const struct build *b, const struct build_round *round, json_t **o
 	char size[QUANTITY_TEXT_SIZE];
 	name_pvc(round->key, name);
 	quantity_format_bytes(round->pvc_bytes, size);
+	json_begin();
 	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:[s], s:{s:{s:s}}, s:s*}}",
 		"apiVersion", "v1",
 		"kind", "PersistentVolumeClaim",
@@ -63,7 +64,7 @@ int build_pvc(const struct build *b, const struct build_round *round, json_t **o
 			"accessModes", "ReadWriteOnce",
 			"resources", "requests", "storage", size,
 			"storageClassName", b->settings->storage_class);
-	return json_made(made, name, out, err);
+	return json_made_whole(made, name, out, err);
 }
 // clang-format on
 
@@ -208,9 +209,10 @@ static int make_pod(const struct build *b, const struct build_round *round, cons
 	AUTO(json) json_t *template = NULL;
 	if (endpoint_s3(b, endpoint, err) != 0 || engine_of(b, &engine, err) != 0)
 		return -1;
+	json_begin();
 	json_t *container = pod_container(
 		b, CONTAINER_RESTORE, engine.image, engine.script, environment(b, round, secret, endpoint, &engine), mounts(b));
-	if (json_made(pod(b, round->key, secret, container), "pod", &template, err) != 0)
+	if (json_made_whole(pod(b, round->key, secret, container), "pod", &template, err) != 0)
 		return -1;
 	if (proxy_is_used(b) && (proxy_check(b, err) != 0 || proxy_add(b, round, template, err) != 0))
 		return -1;
@@ -230,6 +232,7 @@ int build_restore_job(const struct build *b, const struct build_round *round, js
 	if (make_pod(b, round, name, &template, err) != 0)
 		return error_wrap(err, "Job %s", name);
 
+	json_begin();
 	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:i, s:i, s:s, s:o, s:o}}",
 		"apiVersion", "batch/v1",
 		"kind", "Job",
@@ -240,6 +243,6 @@ int build_restore_job(const struct build *b, const struct build_round *round, js
 			"podReplacementPolicy", "Failed",
 			"podFailurePolicy", failure_policy(),
 			"template", template);
-	return json_made(made, name, out, err);
+	return json_made_whole(made, name, out, err);
 }
 // clang-format on

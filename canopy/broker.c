@@ -129,7 +129,9 @@ static bool refuse(void *arg, const struct https_listener_request *request, stru
 static int read_object(const struct https_listener_request *request, json_t **out, struct error *err)
 {
 	AUTO(json) json_t *body = NULL;
-	if (json_parse(request->body, request->body_len, &body, err) < 0 || !json_is_object(body))
+	if (json_parse(request->body, request->body_len, &body, err) < 0 && err->kind != ERROR_INVALID)
+		return problem_of_failure(err);
+	if (!json_is_object(body))
 		return problem_set(err, 400, "the body is no JSON object");
 	*out = TAKE_PTR(body);
 	return 0;

@@ -50,7 +50,7 @@ static int read_value(const json_t *data, const char *key, struct secret *out, s
 	if (text == NULL)
 		return 0;
 	if (encode_unbase64(text, &value, &len, err) < 0)
-		return error_set(err, ERROR_INVALID, "\"%s\" is no base64", key);
+		return err->kind == ERROR_INVALID ? error_set(err, ERROR_INVALID, "\"%s\" is no base64", key) : -1;
 	*out = (struct secret){.bytes = value, .len = len};
 	return 0;
 }
@@ -59,9 +59,17 @@ static int read_leaf(const json_t *data, struct ca_state *state, struct error *e
 {
 	AUTO(secret) struct secret cert = {0};
 	AUTO(secret) struct secret key = {0};
-	struct error ignored;
-	if (read_value(data, "tls.crt", &cert, &ignored) < 0 || read_value(data, "tls.key", &key, &ignored) < 0 ||
-		!cert_matches_key(secret_reveal(&cert), &key))
+	struct error why = {0};
+	bool matches = false;
+	if (read_value(data, "tls.crt", &cert, &why) < 0 || read_value(data, "tls.key", &key, &why) < 0 ||
+		cert_matches_key(secret_reveal(&cert), &key, &matches, &why) < 0) {
+		if (why.kind != ERROR_INVALID) {
+			*err = why;
+			return -1;
+		}
+		return 0;
+	}
+	if (!matches)
 		return 0;
 	state->leaf.cert_pem = strdup(secret_reveal(&cert));
 	if (state->leaf.cert_pem == NULL)
@@ -81,9 +89,12 @@ static const char *second_of(const char *bundle_pem)
 static int read_old_key(const json_t *data, struct ca_state *state, struct error *err)
 {
 	const char *old_pem = second_of(state->bundle_pem);
+	bool matches = false;
 	if (read_value(data, "previous.key", &state->old_key, err) < 0)
 		return -1;
-	if (old_pem == NULL || state->old_key.bytes == NULL || !cert_matches_key(old_pem, &state->old_key))
+	if (old_pem != NULL && state->old_key.bytes != NULL && cert_matches_key(old_pem, &state->old_key, &matches, err) < 0)
+		return -1;
+	if (!matches)
 		secret_fini(&state->old_key);
 	return 0;
 }
@@ -95,7 +106,10 @@ int ca_decode(const json_t *data, struct ca_state *out, struct error *err)
 	if (read_value(data, "ca.crt", &bundle, err) < 0 || read_value(data, "ca.key", &state.key, err) < 0)
 		return error_wrap(err, "CA of the operator");
 	if (bundle.bytes != NULL || state.key.bytes != NULL) {
-		if (!cert_matches_key(secret_reveal(&bundle), &state.key))
+		bool matches = false;
+		if (cert_matches_key(secret_reveal(&bundle), &state.key, &matches, err) < 0)
+			return error_wrap(err, "CA of the operator");
+		if (!matches)
 			return error_set(err, ERROR_INVALID,
 				"CA of the operator: ca.crt and ca.key cannot be read or do not belong together; hint: delete "
 				"the Secret to have a new CA made, which restores in flight will not trust");
@@ -160,39 +174,38 @@ bool ca_is_due(const char *bundle_pem, const struct cert_pair *leaf, const char 
 {
 	struct error ignored;
 	int64_t renew_at_ms = 0;
+	bool matches = false;
 	return leaf->cert_pem == NULL || ca_renew_at(leaf->cert_pem, &renew_at_ms, &ignored) < 0 || now_ms >= renew_at_ms ||
-	       !cert_matches_key(leaf->cert_pem, &leaf->key_pem) || !cert_has_names(leaf->cert_pem, names) ||
-	       !cert_is_signed_by(leaf->cert_pem, bundle_pem);
+	       cert_matches_key(leaf->cert_pem, &leaf->key_pem, &matches, &ignored) < 0 || !matches ||
+	       !cert_has_names(leaf->cert_pem, names) || !cert_is_signed_by(leaf->cert_pem, bundle_pem);
 }
 
 // Whether the CA in force is still being made known, while the one before it can sign for a whole life.
-static bool is_publishing(const struct ca_state *state, int64_t now_ms)
+static int check_publishing(const struct ca_state *state, int64_t now_ms, bool *out, struct error *err)
 {
-	struct error ignored;
 	struct cert_validity first, second;
 	const char *old_pem = second_of(state->bundle_pem);
-	return old_pem != NULL && state->old_key.bytes != NULL && cert_validity(state->bundle_pem, &first, &ignored) == 0 &&
-	       now_ms < first.from_ms + CERT_BACKDATE_MS + CA_PUBLISH_MS && cert_validity(old_pem, &second, &ignored) == 0 &&
-	       now_ms + CA_LEAF_LIFE_MS <= second.until_ms;
-}
-
-// The CA as something to issue with: borrowed, so never released. cert_issue() reads the first certificate of its text.
-static struct cert_pair issuer_of(const struct ca_state *state, int64_t now_ms)
-{
-	union {
-		const char *borrowed;
-		char *field;
-	} pem = {.borrowed = state->bundle_pem};
-	if (!is_publishing(state, now_ms))
-		return (struct cert_pair){.cert_pem = pem.field, .key_pem = state->key};
-	pem.borrowed = second_of(state->bundle_pem);
-	return (struct cert_pair){.cert_pem = pem.field, .key_pem = state->old_key};
+	*out = false;
+	if (old_pem == NULL || state->old_key.bytes == NULL)
+		return 0;
+	if (cert_validity(state->bundle_pem, &first, err) < 0 || cert_validity(old_pem, &second, err) < 0)
+		return -1;
+	*out = now_ms < first.from_ms + CERT_BACKDATE_MS + CA_PUBLISH_MS && now_ms + CA_LEAF_LIFE_MS <= second.until_ms;
+	return 0;
 }
 
 static int issue_leaf(
 	const struct ca_state *by, const char *const *names, int64_t now_ms, struct cert_pair *out, struct error *err)
 {
-	const struct cert_pair issuer = issuer_of(by, now_ms);
+	bool is_publishing = false;
+	if (check_publishing(by, now_ms, &is_publishing, err) < 0)
+		return -1;
+	// The CA as something to issue with: borrowed, so never released. cert_issue() reads the first certificate of its text.
+	union {
+		const char *borrowed;
+		char *field;
+	} pem = {.borrowed = is_publishing ? second_of(by->bundle_pem) : by->bundle_pem};
+	const struct cert_pair issuer = {.cert_pem = pem.field, .key_pem = is_publishing ? by->old_key : by->key};
 	return cert_issue(&issuer, names, now_ms, CA_LEAF_LIFE_MS, out, err);
 }
 
@@ -224,8 +237,9 @@ static int next_ca(const struct ca_state *old, int64_t now_ms, struct ca_state *
 		return make_ca(NULL, now_ms, out, err);
 	if (now_ms >= due_ms(&validity))
 		return copy_key(&old->key, &out->old_key, err) < 0 ? -1 : make_ca(old->bundle_pem, now_ms, out, err);
-	if (copy_key(&old->key, &out->key, err) < 0 ||
-		(is_publishing(old, now_ms) && copy_key(&old->old_key, &out->old_key, err) < 0))
+	bool is_publishing = false;
+	if (copy_key(&old->key, &out->key, err) < 0 || check_publishing(old, now_ms, &is_publishing, err) < 0 ||
+		(is_publishing && copy_key(&old->old_key, &out->old_key, err) < 0))
 		return -1;
 	return cert_bundle(old->bundle_pem, old->bundle_pem, now_ms, &out->bundle_pem, err);
 }

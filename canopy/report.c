@@ -1,6 +1,7 @@
 #include "canopy/report.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include <string.h>
 
 const char *const report_grade_text[] = {"clean", "repaired", "salvaged", "failed", "inconclusive", NULL};
@@ -19,15 +20,12 @@ static bool is_healthy(enum report_grade grade)
 // A report must leave whatever bytes a log line or a cut error text holds: what is no UTF-8 loses its bytes above ASCII.
 static json_t *text(const char *s)
 {
-	json_t *made = json_string(s);
-	char *copy = made == NULL ? strdup(s) : NULL;
-	if (copy == NULL)
-		return made;
-	for (char *c = copy; *c != '\0'; c++)
+	if (utf8_is_good(s))
+		return json_string(s);
+	AUTO_FREE char *copy = strdup(s);
+	for (char *c = copy; c != NULL && *c != '\0'; c++)
 		*c = (unsigned char)*c < 0x80 ? *c : '?';
-	made = json_string(copy);
-	free(copy);
-	return made;
+	return copy == NULL ? NULL : json_string(copy);
 }
 
 static int set_text(json_t *object, const char *key, const char *value, struct error *err)
@@ -56,9 +54,9 @@ static int set_error(json_t *body, const struct report *r, struct error *err)
 
 static int set_details(json_t *body, const struct report *r, struct error *err)
 {
-	AUTO(json) json_t *details = json_is_object(r->details) ? json_copy(r->details) : json_object();
-	if (details == NULL)
-		return error_no_memory(err, "report");
+	AUTO(json) json_t *details = NULL;
+	if (json_made(json_is_object(r->details) ? json_copy(r->details) : json_object(), "report", &details, err) < 0)
+		return -1;
 	if (set_text(details, "grade", report_grade_text[r->grade], err) < 0 || set_text(details, "stage", r->stage, err) < 0 ||
 		set_text(details, "cause", r->cause, err) < 0 || set_text(details, "owner", report_owner_text[r->owner], err) < 0)
 		return -1;

@@ -181,12 +181,14 @@ static int read_key(const char *path, struct secret *key, struct error *err)
 static int check_identity(const struct k8s_config *config, const struct k8s_identity *identity, struct error *err)
 {
 	struct cert_validity validity;
+	bool matches = false;
 	if (config->ca_file != NULL && cert_validity(identity->ca_pem, &validity, err) < 0)
 		return error_wrap(err, "%s", config->ca_file);
-	if ((config->client_cert_file != NULL || config->client_key_file != NULL) &&
-		!cert_matches_key(identity->client_cert_pem, &identity->client_key_pem))
-		return error_set(err, ERROR_INVALID, "the client's key does not belong to its certificate");
-	return 0;
+	if (config->client_cert_file == NULL && config->client_key_file == NULL)
+		return 0;
+	if (cert_matches_key(identity->client_cert_pem, &identity->client_key_pem, &matches, err) < 0)
+		return -1;
+	return matches ? 0 : error_set(err, ERROR_INVALID, "the client's key does not belong to its certificate");
 }
 
 static int read_identity(const struct k8s_config *config, struct k8s_identity *identity, struct error *err)

@@ -106,20 +106,24 @@ static int start(struct run *run, struct error *err)
 
 // --- what it prints ---
 
-// The number of bytes read, 0 when there is none at present. *fd is closed at its end.
-static size_t read_some(int *fd, char *to, size_t room)
+// *got: the number of bytes read, 0 when there is none at present. *fd is closed at its end.
+static int read_some(int *fd, char *to, size_t room, size_t *got, struct error *err)
 {
+	*got = 0;
 	if (*fd < 0)
 		return 0;
-	ssize_t got;
+	ssize_t n;
 	do
-		got = read(*fd, to, room);
-	while (got < 0 && errno == EINTR);
-	if (got == 0 || (got < 0 && errno != EAGAIN)) {
+		n = read(*fd, to, room);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != EAGAIN)
+		return error_set_errno(err, errno, "read what it prints");
+	if (n == 0) {
 		(void)close(*fd);
 		*fd = -1;
 	}
-	return got > 0 ? (size_t)got : 0;
+	*got = n > 0 ? (size_t)n : 0;
+	return 0;
 }
 
 static void keep_tail(struct run *run, const char *data, size_t len)
@@ -138,16 +142,24 @@ static void keep_tail(struct run *run, const char *data, size_t len)
 static int read_pipes(struct run *run, struct error *err)
 {
 	char chunk[4096];
-	size_t got;
-	// One byte more than is allowed shows that there is too much.
-	while ((got = read_some(&run->out_fd, run->out + run->out_len, run->command->output_max + 1 - run->out_len)) > 0) {
+	size_t got = 0;
+	do {
+		// One byte more than is allowed shows that there is too much.
+		size_t room = run->command->output_max + 1 - run->out_len;
+		if (read_some(&run->out_fd, run->out + run->out_len, room, &got, err) < 0)
+			return -1;
 		run->out_len += got;
 		if (run->out_len > run->command->output_max)
 			return error_set(err, ERROR_INVALID, "printed more than %zu bytes", run->command->output_max);
-	}
+	} while (got > 0);
 	// More than a pipe holds, so that nothing is missed at the end; bounded, since a child may never stop complaining.
-	for (int i = 0; i < STDERR_CHUNKS && (got = read_some(&run->err_fd, chunk, sizeof(chunk))) > 0; i++)
+	for (int i = 0; i < STDERR_CHUNKS; i++) {
+		if (read_some(&run->err_fd, chunk, sizeof(chunk), &got, err) < 0)
+			return -1;
+		if (got == 0)
+			break;
 		keep_tail(run, chunk, got);
+	}
 	return 0;
 }
 

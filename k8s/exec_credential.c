@@ -49,6 +49,7 @@ static int take_certificate(const json_t *status, struct exec_credential *out, s
 	const char *cert = NULL;
 	const char *key = NULL;
 	struct cert_validity validity;
+	bool matches = false;
 	if (status_text(status, "clientCertificateData", &cert, err) < 0 || status_text(status, "clientKeyData", &key, err) < 0)
 		return -1;
 	if ((cert == NULL) != (key == NULL))
@@ -59,7 +60,9 @@ static int take_certificate(const json_t *status, struct exec_credential *out, s
 		return -1;
 	if (cert_validity(cert, &validity, err) < 0)
 		return error_wrap(err, "status.clientCertificateData");
-	if (!cert_matches_key(cert, &out->client_key_pem))
+	if (cert_matches_key(cert, &out->client_key_pem, &matches, err) < 0)
+		return -1;
+	if (!matches)
 		return error_set(err, ERROR_INVALID, "status.clientKeyData is not the key of clientCertificateData");
 	out->expires_at_ms = validity.until_ms;
 	out->client_cert_pem = strdup(cert);

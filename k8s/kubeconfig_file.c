@@ -6,6 +6,7 @@
 #include "base/secret.h"
 #include "base/yamltree.h"
 #include "k8s/config_internal.h"
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +44,9 @@ static int parse(const char *text, size_t len, yaml_document_t *out, struct erro
 		return error_no_memory(err, "YAML parser");
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
 	int rc = 0;
-	if (yaml_parser_load(&parser, out) == 0)
+	if (yaml_parser_load(&parser, out) == 0 && parser.error == YAML_MEMORY_ERROR)
+		rc = error_no_memory(err, "YAML");
+	else if (parser.error != YAML_NO_ERROR)
 		rc = error_set(err, ERROR_INVALID, "line %zu, column %zu: %s", parser.problem_mark.line + 1,
 			parser.problem_mark.column + 1, parser.problem == NULL ? "no YAML" : parser.problem);
 	yaml_parser_delete(&parser);
@@ -72,6 +75,14 @@ static int check_root(struct kubeconfig_source *file, struct error *err)
 		root->start_mark.line + 1);
 }
 
+// Has a person to mend it, or is it a lack of descriptors or memory?
+static enum error_kind kind_of(const struct error *failure)
+{
+	bool is_setting = failure->os_errno == EACCES || failure->os_errno == EISDIR || failure->os_errno == ENOTDIR ||
+			  failure->os_errno == ELOOP || failure->kind == ERROR_NOT_FOUND;
+	return is_setting ? ERROR_INVALID : failure->kind;
+}
+
 static int add_file(struct kubeconfig *k, const char *path, struct error *err)
 {
 	AUTO_FREE char *text = NULL;
@@ -81,7 +92,7 @@ static int add_file(struct kubeconfig *k, const char *path, struct error *err)
 	if (file_read(path, K8S_CONFIG_FILE_MAX, &text, &len, err) < 0) {
 		if (err->kind == ERROR_NOT_FOUND)
 			return 0;
-		err->kind = ERROR_INVALID;
+		err->kind = kind_of(err);
 		return error_wrap(err, "kubeconfig");
 	}
 	struct kubeconfig_source *file = &k->files[k->count];
@@ -292,7 +303,7 @@ static int decode(const struct kubeconfig_section *in, const char *key, const ch
 	if (packed.len > 0)
 		secret_wipe(packed.data, packed.len);
 	if (rc < 0)
-		return kubeconfig_complain(in, key, err, "is no base64");
+		return err->kind == ERROR_INVALID ? kubeconfig_complain(in, key, err, "is no base64") : -1;
 	if (strlen(bytes) != len)
 		return kubeconfig_complain(in, key, err, "holds a NUL, not PEM");
 	*out = TAKE_PTR(bytes);
@@ -312,7 +323,9 @@ int kubeconfig_read_pem(const struct kubeconfig_section *in, const struct kubeco
 		return -1;
 	if (*pem->path == NULL || file_read(*pem->path, K8S_CONFIG_FILE_MAX, pem->text, &len, &failure) == 0)
 		return 0;
-	return kubeconfig_complain(in, pem->file_key, err, "cannot be used: %s", failure.text);
+	(void)kubeconfig_complain(in, pem->file_key, err, "cannot be used: %s", failure.text);
+	err->kind = kind_of(&failure);
+	return -1;
 }
 
 // --- as JSON ---
@@ -333,8 +346,10 @@ static int convert_pair(struct conversion *c, const yaml_node_pair_t *pair, size
 		return error_set(err, ERROR_INVALID, "has a key that is no text");
 	if (convert(c, yaml_document_get_node(c->document, pair->value), depth, &value, err) < 0)
 		return -1;
+	json_begin();
 	if (json_object_setn_new(object, (const char *)key->data.scalar.value, key->data.scalar.length, value) < 0)
-		return error_set(err, ERROR_INVALID, "has a key that is no UTF-8");
+		return json_lacked_memory() ? error_no_memory(err, "kubeconfig")
+					    : error_set(err, ERROR_INVALID, "has a key that is no UTF-8");
 	return 0;
 }
 
@@ -391,5 +406,7 @@ int kubeconfig_json(const struct kubeconfig_section *in, const char *key, json_t
 	const yaml_node_t *node = kubeconfig_member(in, key);
 	if (node == NULL || convert(&c, node, 0, out, &failure) == 0)
 		return 0;
-	return kubeconfig_complain(in, key, err, "%s", failure.text);
+	(void)kubeconfig_complain(in, key, err, "%s", failure.text);
+	err->kind = failure.kind;
+	return -1;
 }

@@ -1,5 +1,6 @@
 #include "reconciler/check_run.h"
 
+#include "base/utf8.h"
 #include "base/clock.h"
 #include <inttypes.h>
 #include <stdarg.h>
@@ -107,11 +108,11 @@ bool check_run_truth(const PGresult *result, int row, int column)
 // A name that is no UTF-8 (a database in SQL_ASCII may have one) is shown with '?' in place of what JSON cannot hold.
 void check_run_make_text(char *text)
 {
-	AUTO(json) json_t *probe = json_string(text);
+	bool is_good = utf8_is_good(text);
 	for (char *c = text; *c != '\0'; c++)
 		if ((unsigned char)*c < ' ')
 			*c = ' ';
-		else if (probe == NULL && (unsigned char)*c >= 0x80)
+		else if (!is_good && (unsigned char)*c >= 0x80)
 			*c = '?';
 }
 

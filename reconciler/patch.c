@@ -1,6 +1,7 @@
 #include "reconciler/patch.h"
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include <stdio.h>
 
 void patch_init(struct patch *patch, const struct replica *replica)
@@ -14,10 +15,9 @@ void patch_init(struct patch *patch, const struct replica *replica)
 void patch_set(struct patch *patch, const char *key, const char *value)
 {
 	// Text from outside may not be UTF-8; a person is better served by a mark than by no write at all.
-	json_t *text = value == NULL ? json_null() : json_string(value);
-	if (text == NULL)
-		text = json_string("(text that is not UTF-8)");
-	if (patch->no_memory || json_object_set_new(patch->annotations, key, text) < 0)
+	const char *good = value == NULL || utf8_is_good(value) ? value : "(text that is not UTF-8)";
+	json_t *text = good == NULL ? json_null() : json_string(good);
+	if (json_object_set_new(patch->annotations, key, text) < 0)
 		patch->no_memory = true;
 }
 

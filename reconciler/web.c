@@ -14,8 +14,13 @@
 #include <sys/socket.h>
 
 // A scraper, a kubelet and a few people are expected; 16 from one address leave room for the others whatever that one does.
-#define CONNECTIONS_MAX 64
-#define CONNECTIONS_PER_IP_MAX 16
+#define CONNECTIONS_MAX 64U
+#define CONNECTIONS_PER_IP_MAX 16U
+
+// From so many on, a connection has this long instead of web_limit_requests()'s: neighbours that hold them all would keep the
+// kubelet's probes out, and it would then end the operator. An honest request takes a few milliseconds.
+#define CONNECTIONS_PRESSED (CONNECTIONS_MAX / 4 * 3)
+#define PRESSED_LIMIT_MS 100
 
 // Request line, headers and answer headers of one connection. A longer request gets 431 or 414 from libmicrohttpd.
 #define CONNECTION_BYTES_MAX ((size_t)16 << 10)
@@ -43,6 +48,8 @@ struct web {
 	pthread_t thread;
 	atomic_llong limit_ms;
 	struct connection *connections;
+	unsigned int connection_count;
+	bool has_closed; // one of them, since the daemon was run last
 };
 
 static void noticed_connection(void *arg, struct MHD_Connection *made, void **context, enum MHD_ConnectionNotificationCode code)
@@ -56,6 +63,8 @@ static void noticed_connection(void *arg, struct MHD_Connection *made, void **co
 		*connection->slot = connection->next;
 		if (connection->next != NULL)
 			connection->next->slot = connection->slot;
+		web->connection_count--;
+		web->has_closed = true;
 		free(connection);
 		*context = NULL;
 		return;
@@ -63,6 +72,8 @@ static void noticed_connection(void *arg, struct MHD_Connection *made, void **co
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(made, MHD_CONNECTION_INFO_CONNECTION_FD);
 	connection = malloc(sizeof(*connection));
 	if (info == NULL || connection == NULL) {
+		if (info != NULL) // nobody could cut it off later
+			(void)shutdown(info->connect_fd, SHUT_RDWR);
 		free(connection);
 		return;
 	}
@@ -73,6 +84,7 @@ static void noticed_connection(void *arg, struct MHD_Connection *made, void **co
 	if (connection->next != NULL)
 		connection->next->slot = &connection->next;
 	web->connections = connection;
+	web->connection_count++;
 	*context = connection;
 }
 
@@ -92,13 +104,18 @@ static void finished_request(void *arg, struct MHD_Connection *made, void **requ
 static int64_t cut_slow_connections(struct web *web, int64_t now_mono_ms)
 {
 	int64_t next_mono_ms = INT64_MAX;
+	int64_t limit_ms = atomic_load(&web->limit_ms);
+	bool is_pressed = web->connection_count >= CONNECTIONS_PRESSED;
+	int64_t sooner_ms = is_pressed && limit_ms > PRESSED_LIMIT_MS ? limit_ms - PRESSED_LIMIT_MS : 0;
 	for (struct connection *c = web->connections; c != NULL; c = c->next) {
-		if (c->cut_at_mono_ms <= now_mono_ms) {
+		if (c->cut_at_mono_ms == INT64_MAX)
+			continue;
+		if (c->cut_at_mono_ms - sooner_ms <= now_mono_ms) {
 			(void)shutdown(c->fd, SHUT_RDWR);
 			c->cut_at_mono_ms = INT64_MAX;
+		} else if (c->cut_at_mono_ms - sooner_ms < next_mono_ms) {
+			next_mono_ms = c->cut_at_mono_ms - sooner_ms;
 		}
-		if (c->cut_at_mono_ms < next_mono_ms)
-			next_mono_ms = c->cut_at_mono_ms;
 	}
 	return next_mono_ms;
 }
@@ -303,10 +320,14 @@ static void *serve(void *arg)
 	struct pollfd waits[] = {{.fd = info->epoll_fd, .events = POLLIN}, {.fd = web->stop_fd, .events = POLLIN}};
 
 	while (waits[1].revents == 0) {
+		web->has_closed = false;
 		(void)MHD_run(web->daemon);
 		int64_t now_mono_ms = clock_mono_ms();
 		int64_t next_mono_ms = cut_slow_connections(web, now_mono_ms);
-		(void)poll(waits, 2, poll_timeout_ms(web, now_mono_ms, next_mono_ms));
+		// At its limit the daemon takes the listening socket out of its epoll set, and only a run after that in which a
+		// connection ended puts it back (0.9.75): without one more run it would never be woken again.
+		int wait_ms = web->has_closed ? 0 : poll_timeout_ms(web, now_mono_ms, next_mono_ms);
+		(void)poll(waits, 2, wait_ms);
 	}
 	return NULL;
 }
@@ -353,10 +374,9 @@ int web_start(const char *addr, struct metrics *metrics, const struct web_probes
 	if (listen_open(addr, &fd, &web->port, err) < 0)
 		return -1;
 	web->daemon = MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, answer, web, MHD_OPTION_LISTEN_SOCKET, fd,
-		MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-		(unsigned int)CONNECTIONS_PER_IP_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES_MAX,
-		MHD_OPTION_NOTIFY_CONNECTION, noticed_connection, web, MHD_OPTION_NOTIFY_COMPLETED, finished_request, web,
-		MHD_OPTION_END);
+		MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_PER_IP_CONNECTION_LIMIT, CONNECTIONS_PER_IP_MAX,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_BYTES_MAX, MHD_OPTION_NOTIFY_CONNECTION, noticed_connection, web,
+		MHD_OPTION_NOTIFY_COMPLETED, finished_request, web, MHD_OPTION_END);
 	// From here on the socket is libmicrohttpd's. Whether it closed it when it could not start is not said anywhere, so it is
 	// left alone.
 	(void)take_fd(&fd);

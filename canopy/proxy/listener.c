@@ -44,10 +44,15 @@ static int port_of(int fd)
 
 int listener_open(int *fd, char address[LISTENER_ADDRESS_SIZE], struct error *err)
 {
-	bool is_ipv6 = bind_loopback(AF_INET6, fd) == 0;
-	if (!is_ipv6 && bind_loopback(AF_INET, fd) < 0)
+	AUTO_CLOSE int made = -1;
+	bool is_ipv6 = bind_loopback(AF_INET6, &made) == 0;
+	if (!is_ipv6 && bind_loopback(AF_INET, &made) < 0)
 		return error_set_errno(err, errno, "listen on a loopback port");
-	(void)snprintf(address, LISTENER_ADDRESS_SIZE, "%s:%d", is_ipv6 ? "[::1]" : "127.0.0.1", port_of(*fd));
+	int port = port_of(made);
+	if (port < 0)
+		return error_set_errno(err, errno, "listen on a loopback port");
+	(void)snprintf(address, LISTENER_ADDRESS_SIZE, "%s:%d", is_ipv6 ? "[::1]" : "127.0.0.1", port);
+	*fd = take_fd(&made);
 	return 0;
 }
 

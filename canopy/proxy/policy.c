@@ -109,7 +109,7 @@ static int check_target(const struct policy *policy, struct head_text target, st
 	if (memchr(target.at, '#', target.len) != NULL)
 		return denied(err, "the target holds a fragment");
 	if (uri_decode(target.at, path_len, false, &path, err) < 0)
-		return denied(err, "the path's percent-encoding is broken");
+		return err->kind == ERROR_INVALID ? denied(err, "the path's percent-encoding is broken") : -1;
 	if (query_read(mark == NULL ? "" : mark + 1, query_len, &query, err) < 0)
 		return -1;
 	if (check_path(policy, path.data, path.len, &query, out, err) < 0)

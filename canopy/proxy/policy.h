@@ -22,7 +22,7 @@ struct policy_request {
 	bool is_head;
 };
 
-// ERROR_INVALID with the reason, for people, when the request is not allowed.
+// ERROR_INVALID with the reason, for people, when the request is not allowed. Any other kind says nothing about the request.
 MUST_CHECK int policy_check(
 	const struct policy *policy, const struct head_request *request, struct policy_request *out, struct error *err);
 void policy_request_fini(struct policy_request *request);

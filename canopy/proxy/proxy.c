@@ -17,7 +17,8 @@
 
 struct proxy {
 	struct core core;
-	struct loop_source listener; // in the loop while there is room for more
+	struct loop_source listener;
+	bool is_behind; // connections wait that could not be accepted
 	char address[LISTENER_ADDRESS_SIZE];
 	struct stats_reporter *reporter;
 	atomic_int stops; // calls of proxy_stop()
@@ -34,18 +35,26 @@ static void wake(void *arg)
 	loop_wake(proxy->core.loop);
 }
 
-// Level-triggered: what is not accepted now is told again.
-static void on_connection(struct loop_source *source, uint32_t events)
+// Until none waits. When there are enough, or no descriptor is left, the next tick goes on: told again at once, the loop would
+// spin as long as that lasts.
+static void accept_all(struct proxy *proxy)
 {
-	struct proxy *proxy = (struct proxy *)(void *)((char *)source - offsetof(struct proxy, listener));
-	(void)events;
+	proxy->is_behind = true;
 	while (proxy->core.client_count < CLIENT_MAX) {
 		// cppcheck-suppress nullPointer ; accept(2) takes NULL for an address that is not wanted
-		int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0)
+		int fd = accept4(proxy->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0) {
+			proxy->is_behind = errno != EAGAIN;
 			return;
+		}
 		client_new(&proxy->core, fd);
 	}
+}
+
+static void on_connection(struct loop_source *source, uint32_t events)
+{
+	(void)events;
+	accept_all((struct proxy *)(void *)((char *)source - offsetof(struct proxy, listener)));
 }
 
 static void on_release(struct loop_source *source)
@@ -99,6 +108,8 @@ static void on_tick(void *arg)
 		drain(proxy);
 	upstream_pool_tick(proxy->core.pool);
 	client_tick_all(&proxy->core);
+	if (proxy->is_behind && !proxy->core.is_draining)
+		accept_all(proxy);
 }
 
 static void on_wake(void *arg)
@@ -137,7 +148,7 @@ static int listen_on(struct proxy *proxy, struct error *err)
 		return -1;
 	proxy->listener.on_event = on_connection;
 	proxy->listener.release = on_release;
-	return loop_add(proxy->core.loop, &proxy->listener, EPOLLIN, err);
+	return loop_add(proxy->core.loop, &proxy->listener, EPOLLIN | EPOLLET, err);
 }
 
 int proxy_new(const struct config *config, struct proxy **out, struct error *err)

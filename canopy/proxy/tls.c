@@ -75,6 +75,8 @@ static int failed(struct error *err, enum error_kind kind, const char *what)
 	if (code != 0)
 		ERR_error_string_n(code, reason, sizeof(reason));
 	ERR_clear_error();
+	if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+		kind = ERROR_INTERNAL;
 	return error_set(err, kind, "%s: %s", what, reason);
 }
 
@@ -161,8 +163,12 @@ int tls_new(struct tls_context *context, const char *name, void *arg, struct tls
 	BIO_set_data(bio, tls);
 	BIO_set_init(bio, 1);
 	SSL_set_bio(tls->ssl, bio, bio);
-	(void)SSL_set_app_data(tls->ssl, tls);
 	SSL_set_connect_state(tls->ssl);
+	if (SSL_set_app_data(tls->ssl, tls) != 1) {
+		tls_free(tls);
+		ERR_clear_error();
+		return error_no_memory(err, "TLS"); // on_session() needs it
+	}
 	if (set_name(tls, err) < 0) {
 		tls_free(tls);
 		return -1;

@@ -244,7 +244,12 @@ void transfer_begin(struct transfer *transfer)
 		client_answer(t->client, 400, "InvalidRequest", "a request that reads has no body", true);
 		return;
 	}
-	if (policy_check(&t->core->policy, &t->client->head, &t->what, &err) < 0) {
+	if (policy_check(&t->core->policy, &t->client->head, &t->what, &err) < 0 && err.kind != ERROR_INVALID) {
+		// To an engine AccessDenied is final: it would be our lack of memory that ends the restore.
+		client_answer(t->client, 503, "ServiceUnavailable", err.text, !reads);
+		return;
+	}
+	if (err.kind != ERROR_NONE) {
 		log_warn("refused", LOG_STR("why", err.text));
 		client_answer(t->client, 403, "AccessDenied", err.text, !reads); // a body may follow, which nobody reads
 		return;

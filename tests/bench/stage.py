@@ -69,6 +69,17 @@ def memory_mib(pid):
     return (kib["Private_Clean"] + kib["Private_Dirty"]) / 1024, kib["VmHWM"] / 1024
 
 
+def is_sanitized(program):
+    """Built with a sanitizer, whose allocator holds more and gives little back."""
+    text = program.read_bytes()
+    return b"__asan_init" in text or b"__tsan_init" in text
+
+
+def with_small_quarantine():
+    """AddressSanitizer keeps what was freed, up to this much: with its default memory would grow for longer than a test runs."""
+    return os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"
+
+
 def differences(is_, wanted):
     """One line for each object that is missing, too many, or another than it should be (Stage.cluster())."""
     lines = [f"missing: {key}" for key in sorted(wanted.keys() - is_.keys())]

@@ -17,7 +17,7 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 import replicas
-from stage import P, Stage, call, differences, entry, namespace, wait_until
+from stage import P, Stage, call, differences, entry, is_sanitized, namespace, wait_until, with_small_quarantine
 
 RESTARTS, WARM, POOL = 200, 20, 16
 # A request more at one time than before opens a connection more, which is kept: three descriptors.
@@ -39,9 +39,7 @@ def check(what, is_good, detail=""):
 
 
 def start_operator(stage):
-    # AddressSanitizer keeps what was freed, up to this much: with its default it would grow for longer than this test runs.
-    sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1"
-    return stage.operator(TEARDOWN_GUARD="off", MAX_CONCURRENT_RESTORES=str(POOL), ASAN_OPTIONS=sanitizer)
+    return stage.operator(TEARDOWN_GUARD="off", MAX_CONCURRENT_RESTORES=str(POOL), ASAN_OPTIONS=with_small_quarantine())
 
 
 def is_settled(stage, wanted):
@@ -59,11 +57,6 @@ def descriptors(pid):
 def anonymous_mib(pid):
     status = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in status if line.startswith("RssAnon")) / 1024
-
-
-def is_sanitized(program):
-    text = program.read_bytes()
-    return b"__asan_init" in text or b"__tsan_init" in text
 
 
 def look(stage):

@@ -68,12 +68,13 @@ static void *work(void *arg)
 	struct worker *w = arg;
 	while (!atomic_load(w->is_over) && !w->went_wrong) {
 		struct error err = {0};
+		bool matches = false;
 		AUTO(cert_pair) struct cert_pair pair = {0};
 		const struct trust *trust = authority_trust(w->authority);
 		// What was issued since may be of a newer CA, so the bundle is asked for again.
 		w->went_wrong = strncmp(trust->bundle_pem, "-----BEGIN", 10) != 0 ||
 				authority_issue(w->authority, names, w->now_ms, &pair, &err) < 0 ||
-				!cert_matches_key(pair.cert_pem, &pair.key_pem);
+				cert_matches_key(pair.cert_pem, &pair.key_pem, &matches, &err) < 0 || !matches;
 	}
 	return NULL;
 }

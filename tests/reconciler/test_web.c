@@ -252,6 +252,47 @@ static void one_address_cannot_take_all_connections(void **state)
 }
 
 // Clients that send a byte now and then and never come to an end.
+// As many as there may be, from more addresses than one may fill.
+static void take_all(int port, int fds[MORE_THAN_ALL])
+{
+	static const char unfinished[] = "GET /livez HTTP/1.1\r\nX: ";
+	char source[32];
+	for (int i = 0; i < MORE_THAN_ALL; i++) {
+		(void)snprintf(source, sizeof(source), "127.0.2.%d", 1 + i / 10);
+		fds[i] = dial_from(source, port);
+		send_text(fds[i], unfinished, strlen(unfinished));
+	}
+}
+
+static void let_go(int fds[MORE_THAN_ALL])
+{
+	for (int i = 0; i < MORE_THAN_ALL; i++)
+		(void)close(fds[i]);
+}
+
+static void after_all_connections_were_taken_it_serves_again(void **state)
+{
+	const struct fixture *f = *state;
+	int fds[MORE_THAN_ALL];
+	for (int round = 0; round < 5; round++) {
+		take_all(web_port(f->web), fds);
+		let_go(fds);
+	}
+	assert_answer(ask_raw_from("127.0.0.3", web_port(f->web), one_probe, strlen(one_probe)), "HTTP/1.1 200", "ok\n");
+}
+
+// A kubelet that gets no answer ends the operator.
+static void silent_clients_from_many_addresses_do_not_keep_a_probe_out(void **state)
+{
+	const struct fixture *f = *state;
+	int fds[MORE_THAN_ALL];
+	take_all(web_port(f->web), fds);
+	int64_t begin_mono_ms = clock_mono_ms();
+	assert_answer(ask_raw_from("127.0.0.3", web_port(f->web), one_probe, strlen(one_probe)), "HTTP/1.1 200", "ok\n");
+	assert_true(clock_mono_ms() - begin_mono_ms < WEB_REQUEST_LIMIT_MS / 2);
+	let_go(fds);
+}
+
 static void a_slow_client_is_cut_off(void **state)
 {
 	const struct fixture *f = *state;
@@ -549,6 +590,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_request_that_is_too_long_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(garbage_does_no_harm, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_address_cannot_take_all_connections, setup, teardown),
+		cmocka_unit_test_setup_teardown(after_all_connections_were_taken_it_serves_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(silent_clients_from_many_addresses_do_not_keep_a_probe_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_slow_client_is_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_in_use_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_idle_connection_is_closed, setup, teardown),

@@ -3,6 +3,7 @@
 #include "tests/canopy/proxy/world.h"
 #include "tests/support/cmocka.h"
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -163,6 +164,36 @@ static void more_engines_than_are_served_at_once_wait_their_turn(void **state)
 	world_free(w);
 }
 
+// CPU of all threads.
+static int64_t cpu_ms(void)
+{
+	struct rusage used;
+	assert_int_equal(getrusage(RUSAGE_SELF, &used), 0);
+	return (int64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000 +
+	       (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1000;
+}
+
+static void while_some_wait_the_proxy_does_not_spin(void **state)
+{
+	(void)state;
+	struct world *w = world_new(&(struct world_options){.s3 = ok_script});
+	int fds[260];
+	for (size_t i = 0; i < 260; i++)
+		fds[i] = world_connect(w);
+	struct world_reply reply = world_ask(fds[0], "GET", "/bucket/p/k", ""); // by then as many are taken as will be
+	world_reply_fini(&reply);
+	// A loop that spins takes what it gets: all of a CPU, and a tenth of it where many others want it. One that sleeps takes
+	// well under a hundredth.
+	int64_t before_ms = cpu_ms();
+	const struct timespec a_while = {.tv_sec = 1};
+	(void)nanosleep(&a_while, NULL);
+	assert_in_range(cpu_ms() - before_ms, 0, 40);
+	for (size_t i = 0; i < 260; i++)
+		(void)close(fds[i]);
+	world_expect(w, "GET", "/bucket/p/k", "", 200, "ok");
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +202,7 @@ int main(void)
 		cmocka_unit_test(a_megabyte_of_headers_is_refused_and_the_answer_arrives),
 		cmocka_unit_test(a_head_that_comes_too_slowly_is_refused),
 		cmocka_unit_test(more_engines_than_are_served_at_once_wait_their_turn),
+		cmocka_unit_test(while_some_wait_the_proxy_does_not_spin),
 	};
 	return cmocka_run_group_tests_name("proxy/refusals", tests, NULL, NULL);
 }

@@ -1,0 +1,47 @@
+// The wrappers of tests/support/torture.h for the libraries that only some programs are linked with.
+#include "tests/support/torture.h"
+
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <microhttpd.h>
+
+#pragma GCC diagnostic ignored "-Wredundant-decls"
+#if defined(__clang__)
+#pragma GCC diagnostic ignored "-Wreserved-identifier"
+#endif
+
+struct MHD_Response *__real_MHD_create_response_from_buffer(size_t len, void *bytes, enum MHD_ResponseMemoryMode mode);
+struct MHD_Response *__wrap_MHD_create_response_from_buffer(size_t len, void *bytes, enum MHD_ResponseMemoryMode mode);
+struct MHD_Response *__wrap_MHD_create_response_from_buffer(size_t len, void *bytes, enum MHD_ResponseMemoryMode mode)
+{
+	bool fails = torture_fails("MHD_create_response_from_buffer", ENOMEM);
+	return fails ? NULL : __real_MHD_create_response_from_buffer(len, bytes, mode);
+}
+
+enum MHD_Result __real_MHD_add_response_header(struct MHD_Response *response, const char *name, const char *value);
+enum MHD_Result __wrap_MHD_add_response_header(struct MHD_Response *response, const char *name, const char *value);
+enum MHD_Result __wrap_MHD_add_response_header(struct MHD_Response *response, const char *name, const char *value)
+{
+	bool fails = torture_fails("MHD_add_response_header", ENOMEM);
+	return fails ? MHD_NO : __real_MHD_add_response_header(response, name, value);
+}
+
+int __real_gnutls_certificate_allocate_credentials(gnutls_certificate_credentials_t *out);
+int __wrap_gnutls_certificate_allocate_credentials(gnutls_certificate_credentials_t *out);
+int __wrap_gnutls_certificate_allocate_credentials(gnutls_certificate_credentials_t *out)
+{
+	bool fails = torture_fails("gnutls_certificate_allocate_credentials", ENOMEM);
+	return fails ? GNUTLS_E_MEMORY_ERROR : __real_gnutls_certificate_allocate_credentials(out);
+}
+
+int __real_gnutls_certificate_set_x509_key_mem2(gnutls_certificate_credentials_t to, const gnutls_datum_t *cert,
+	const gnutls_datum_t *key, gnutls_x509_crt_fmt_t format, const char *password, unsigned int flags);
+int __wrap_gnutls_certificate_set_x509_key_mem2(gnutls_certificate_credentials_t to, const gnutls_datum_t *cert,
+	const gnutls_datum_t *key, gnutls_x509_crt_fmt_t format, const char *password, unsigned int flags);
+int __wrap_gnutls_certificate_set_x509_key_mem2(gnutls_certificate_credentials_t to, const gnutls_datum_t *cert,
+	const gnutls_datum_t *key, gnutls_x509_crt_fmt_t format, const char *password, unsigned int flags)
+{
+	bool fails = torture_fails("gnutls_certificate_set_x509_key_mem2", ENOMEM);
+	return fails ? GNUTLS_E_MEMORY_ERROR
+		     : __real_gnutls_certificate_set_x509_key_mem2(to, cert, key, format, password, flags);
+}
