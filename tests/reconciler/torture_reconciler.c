@@ -286,7 +286,7 @@ static int start_the_web(struct buf *made, struct error *err)
 	if (metrics_new(&metrics, err) < 0)
 		return -1;
 	torture_begin();
-	int rc = web_start("127.0.0.1:0", metrics, &probes, &web, err);
+	int rc = web_start("127.0.0.1:0", metrics, &probes, NULL, &web, err);
 	torture_end();
 	if (web != NULL)
 		torture_say(made, "%d", web_port(web) > 0);
