@@ -77,7 +77,7 @@ class Controllers:
         labels = {**template["metadata"].get("labels", {}), **more_labels}
         reference = {"apiVersion": owner["apiVersion"], "kind": kind, "name": meta["name"], "uid": meta["uid"], "controller": True}
         call("POST", where, {"metadata": {"name": meta["name"] + "-pod", "labels": labels, "ownerReferences": [reference]},
-                             "spec": template["spec"]})
+                             "spec": {**template["spec"], "nodeName": "node"}})  # on a node it holds its claim
         call("PATCH", f"{where}/{meta['name']}-pod/status", {"status": status}, MERGE)
 
     def set_status(self, plural, item, status):

@@ -23,7 +23,7 @@ from cases import Case, all_faults, class_of, late_faults, requests_of, storm
 from cycle import LIVES, REPORTS, Cycle
 from postgres import Postgres
 
-BASELINES, PARALLEL = 3, 4
+BASELINES, PARALLEL = 3, 12
 SOME_FAULTS, SOME_STORMS, SOME_SECONDS = 60, 4, 75
 STORMS = 60
 # Order among replicas differs from run to run, so now and then a request does not come.
