@@ -3,10 +3,6 @@
 A request is known by its verb, its path and its place among those that share both ("the third patch of this Namespace"): paths are the
 same in every run, since all names follow from the worklist, while the order among replicas is not. The generated names of Events are
 a pattern.
-
-One kind is left out unless it is asked for by its name, since it shows a limit that is known: "kill-linger". The operator is killed, and
-its last request is carried out when its successor has long begun. All of these end well but for a create of a round's Secret that comes
-when its round is swept: nothing shows that round any more, so the Secret stays until its Namespace goes.
 """
 import collections
 import random
@@ -24,13 +20,12 @@ EFFECTS = {
     "gone": {"status": 410},
     "outage": {"status": 500, "times": 5},  # longer than the client tries again (k8s/call.h)
     "slow": {"hold_ms": 300},  # what the watches tell of it comes before the answer
-    "kill-linger": {"linger_ms": 1500},
+    "kill-linger": {"linger_ms": 1500},  # its last request is carried out when its successor has long begun
     "late": {"never": True, "applied": True},  # the client gives up after 30 s
 }
-KINDS_OF_WRITE = ("kill-before", "kill-after", "500", "500-applied", "reset", "reset-applied", "slow", "conflict")
+KINDS_OF_WRITE = ("kill-before", "kill-after", "kill-linger", "500", "500-applied", "reset", "reset-applied", "slow", "conflict")
 KINDS_OF_REPEATED_WRITE = (*KINDS_OF_WRITE, "outage")  # the client tries these again of itself
 KINDS_FOR_CANOPY = ("kill-before", "kill-after", "500", "500-applied", "outage", "reset", "reset-applied")
-KINDS_BY_NAME = ("kill-linger",)
 KINDS_OF_READ = ("kill-before", "500", "outage", "reset")  # whether it was carried out makes no difference
 KINDS_OF_WATCH = ("kill-before", "500", "reset", "half", "gone")
 KINDS_OF_EVENT = ("kill-before", "kill-after", "500", "reset-applied")
@@ -130,8 +125,8 @@ def requests_of(result):
     return counts
 
 
-def all_faults(results, text=""):
-    """At the requests that each of these cycles sent, in order; with those of KINDS_BY_NAME that are named in the text."""
+def all_faults(results):
+    """At the requests that each of these cycles sent, in order."""
     counts = requests_of(results[0])
     for result in results[1:]:
         counts &= requests_of(result)
@@ -146,8 +141,6 @@ def all_faults(results, text=""):
             kinds = KINDS_OF_READ
         elif side == "canopy":
             kinds = KINDS_FOR_CANOPY
-        else:
-            kinds = (*kinds, *(kind for kind in KINDS_BY_NAME if kind in text))
         faults += [Fault(side, verb, path, number, kind) for number in range(1, count + 1) for kind in kinds]
     return faults
 

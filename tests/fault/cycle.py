@@ -20,10 +20,11 @@ LIMIT_S, HARD_LIMIT_S = 60, 180  # the harder ones: late answers, storms
 SETTLED_PASSES, SETTLED_S = 1, 0.3  # that begin after the end was reached, and time for its work: what is done twice is done by then
 AFTER_KILL_S = 0.1  # requests that the killed operator had sent are carried out meanwhile
 
+# quick: what a deep check finds, tests/reconciler/test_check_deep.c asks; here it would cost more than all the rest of a life.
 CONFIG = """
 retry: {backoff: [0, 0, 0]}
 intents:
-  verify: {switchoverGrace: 0}
+  verify: {switchoverGrace: 0, depth: quick}
   analytics: {switchoverGrace: 0}
   disaster-recovery: {switchoverGrace: 0}
 """
@@ -171,7 +172,7 @@ class Cycle:
             if time.monotonic() > end:
                 self.result.wrong("not reached", f"{what}: {self.what_is()}")
                 return False
-            time.sleep(0.02)
+            time.sleep(0.05)
         return True
 
     # --- how far it is
@@ -192,9 +193,9 @@ class Cycle:
     def is_swept(self, e):
         """Only the round that serves is left."""
         where = namespace(e)
-        active = self.controllers.annotations(where).get("active-round")
-        return self.controllers.names("jobs", where) == {f"restore-{active}"} and \
-            self.controllers.names("deployments", where) == {f"postgres-{active}"}
+        active = self.controllers.annotations(where).get("active-round", "")
+        return all(self.controllers.names(kind, where) == {prefix + active} for kind, prefix in (
+            ("jobs", "restore-"), ("deployments", "postgres-"), ("persistentvolumeclaims", "pgdata-")))
 
     def has_ended(self, e, lives):
         """Its Namespace came and went as often, or once more by a request that came late."""

@@ -162,7 +162,7 @@ def everything(build, output, text):
         sent = collections.Counter()
         for (side, verb, path), count in requests_of(results[0]).items():
             sent[class_of(side, verb, path)] += count
-        faults = all_faults(results, text)
+        faults = all_faults(results)
         late = mixed(late_faults(faults))
         print(f"requests in a cycle: {dict(sent)}; {len(faults)} faults one by one, {len(late)} late answers, {STORMS} storms", flush=True)
         cases = [*late, *(storm(seed, faults) for seed in range(STORMS)), *mixed(faults)]
