@@ -138,13 +138,13 @@ class Stage:
         if self.running[name].wait(30) != 0:
             raise SystemExit(f"{name} ended with {self.running[name].returncode}: {self.log(name)[-2000:]}")
 
-    def operator(self, is_held=False, **settings):
+    def operator(self, is_held=False, name="operator", **settings):
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.metrics_url = f"http://127.0.0.1:{port}/metrics"
         environment = {"CANOPY_BASE_URL": self.canopy, "KUBECONFIG": str(self.dir / "kubeconfig"), "CANOPY_RECONCILE_INTERVAL_SECS": "1",
                        "OPERATOR_NAMESPACE": OPERATOR_NAMESPACE, "METRICS_ADDR": f"127.0.0.1:{port}", "CREDENTIALS": "direct"}
-        return self.spawn("operator", [self.build / "reconciler/understory", "run"], is_held, **{**environment, **settings})
+        return self.spawn(name, [self.build / "reconciler/understory", "run"], is_held, **{**environment, **settings})
 
     def bare(self, lines, threads):
         """Let the bare client send these lines (tests/bench/bare.c); its CPU seconds."""
@@ -156,6 +156,7 @@ class Stage:
     def __exit__(self, *_):
         for process in reversed(self.running.values()):
             process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGCONT)  # one that is stopped ends too
             process.wait(30)
         shutil.rmtree(self.dir)
 

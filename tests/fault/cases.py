@@ -22,6 +22,9 @@ EFFECTS = {
     "slow": {"hold_ms": 300},  # what the watches tell of it comes before the answer
     "kill-linger": {"linger_ms": 1500},  # its last request is carried out when its successor has long begun
     "late": {"never": True, "applied": True},  # the client gives up after 30 s
+    # Of two operators the one that leads is stopped for longer than its Lease (15 s, and at most 4.4 s until the other tries), and what it
+    # sent is carried out then: when the other has just begun, or is through with what there was.
+    "stop": {"delay_ms": 20500}, "stop-long": {"delay_ms": 27000},
 }
 KINDS_OF_WRITE = ("kill-before", "kill-after", "kill-linger", "500", "500-applied", "reset", "reset-applied", "slow", "conflict")
 KINDS_OF_REPEATED_WRITE = (*KINDS_OF_WRITE, "outage")  # the client tries these again of itself
@@ -34,6 +37,11 @@ API_WORDS = {500: ("InternalError", "made to fail"), 410: ("Expired", "too old r
              409: ("Conflict", "Operation cannot be fulfilled: the object has been modified; please apply your changes to the latest")}
 EVENT = re.compile(r"(/events/)[^/]+$")
 
+# Of a Namespace's annotations: of one that is refreshed, and of one whose first restore fails.
+DECISION = re.compile(r"/api/v1/namespaces/[^/]*-(0001-analytics|disaster-recovery)-[^/]*")
+ROUND_AT_END = re.compile(r"[0-9a-f]{8}$")
+TWICE = 6
+
 STORM_LIVES, STORM_FAULTS, STORM_KILLS = 4, 8, 2  # a life ends with its first kill; after the last one the weather is fine
 FAULT_BETWEEN, LIFE_BETWEEN = " + ", " ; "
 
@@ -41,11 +49,11 @@ FAULT_BETWEEN, LIFE_BETWEEN = " + ", " ; "
 class Fault:
     def __init__(self, side, verb, path, number, kind):
         self.side, self.verb, self.path, self.number, self.kind = side, verb, path, number, kind
-        self.kills, self.is_late = kind.startswith("kill"), kind == "late"
+        self.kills, self.stops, self.is_late = kind.startswith("kill"), kind.startswith("stop"), kind == "late"
         self.times = EFFECTS[kind].get("times", 1)
-        self.linger_s = EFFECTS[kind].get("linger_ms", 0) / 1000
+        self.linger_s = EFFECTS[kind].get("delay_ms" if self.stops else "linger_ms", 0) / 1000
         # canopy has the report, and the operator cannot know.
-        self.hides_landing = path == "/restore-verification" and "applied" in EFFECTS[kind] and not self.kills
+        self.hides_landing = path == "/restore-verification" and ("applied" in EFFECTS[kind] or self.stops) and not self.kills
 
     @staticmethod
     def read(text):
@@ -70,15 +78,20 @@ class Fault:
 
 
 class Case:
-    """lives: the faults of each life of the operator, which the first kill among them ends; after that there are none."""
+    """lives: the faults of each life of the operator, which the first kill or stop among them ends; after that there are none. With a
+    stop there are two operators."""
 
     def __init__(self, lives, seed=None):
         self.lives, self.seed = lives, seed
-        self.is_storm = sum(len(faults) for faults in lives) > 1
-        self.is_late = any(fault.is_late for faults in lives for fault in faults)
+        faults = [fault for life in lives for fault in life]
+        self.is_for_two = any(fault.stops for fault in faults)
+        self.is_storm = len(faults) > 1 and not self.is_for_two
+        self.is_hard = self.is_storm or self.is_for_two or any(fault.is_late for fault in faults)
 
     @staticmethod
     def read(text):
+        if text.startswith(StaleCase.PREFIX):
+            return StaleCase(text.removeprefix(StaleCase.PREFIX))
         return Case([[Fault.read(fault) for fault in life.split(FAULT_BETWEEN)] for life in text.split(LIFE_BETWEEN)])
 
     def __str__(self):
@@ -91,6 +104,8 @@ class Case:
         """(what the requests are about, the kind of the fault)"""
         if self.is_storm:
             return "all", "storm"
+        if self.is_for_two:
+            return "two operators", " ; ".join(fault.kind for faults in self.lives for fault in faults)
         fault = self.lives[0][0]
         return class_of(fault.side, fault.verb, fault.path), fault.kind
 
@@ -108,6 +123,21 @@ class Case:
             rows = call("GET", url + "/_faults")
             hit += [fault for fault, row in zip((f for f in self.faults(life) if f.side == side), rows) if row["hits"] > 0]
         return hit
+
+
+class StaleCase(Case):
+    """Of two operators the second has an old picture of this moment (leaders.py)."""
+    PREFIX, MOMENTS = "stale picture of ", ("reports", "jobs")
+
+    def __init__(self, moment):
+        super().__init__([])
+        self.moment, self.stopped_s, self.is_for_two, self.is_hard = moment, 30, True, True
+
+    def __str__(self):
+        return self.PREFIX + self.moment
+
+    def classes(self):
+        return "two operators", "stale picture"
 
 
 def class_of(side, verb, path):
@@ -161,3 +191,19 @@ def late_faults(faults):
         if fault.kind == "500-applied" and (fault.side == "canopy" or "verify" in fault.path or fault.path == "/api/v1/namespaces"):
             found.setdefault((fault.verb, re.sub(r"[0-9a-f]{8}$", "", shape)), Fault(fault.side, fault.verb, fault.path, 1, "late"))
     return list(found.values())
+
+
+def stop_cases(faults):
+    """Two operators, of which the one that leads is stopped: at every decision about two replicas that stay, and at each kind of write of
+    the first round of one that goes. Then some in which also the one that took over is stopped."""
+    found = {}
+    for fault in faults:
+        is_decision = fault.verb == "patch" and DECISION.fullmatch(fault.path)
+        is_other = fault.number == 1 and (fault.side == "canopy" or "-verify-" in fault.path or fault.path == "/api/v1/namespaces")
+        if fault.kind == "500-applied" and (is_decision or is_other) and class_of(fault.side, fault.verb, fault.path) != "events":
+            found.setdefault((fault.verb, ROUND_AT_END.sub("", fault.path), fault.number), fault)
+    stops = [Fault(fault.side, fault.verb, fault.path, fault.number, kind) for fault in found.values() for kind in ("stop-long", "stop")]
+    chance = random.Random(0)
+    pairs = [chance.sample([fault for fault in stops if fault.kind == "stop"], 2) for _ in range(TWICE)]
+    return [StaleCase(moment) for moment in StaleCase.MOMENTS] + [Case([[first], [then]]) for first, then in pairs] + \
+        [Case([[fault]]) for fault in stops]

@@ -16,7 +16,7 @@ from replicas import round_key
 from stage import OPERATOR_NAMESPACE, P, Stage, call, differences, entry, namespace
 
 OTHER_SERVER = "00000000-0000-0000-0000-000000000003"
-LIMIT_S, HARD_LIMIT_S = 60, 180  # the harder ones: late answers, storms
+LIMIT_S, HARD_LIMIT_S = 60, 180  # the harder ones: late answers, storms, two operators
 SETTLED_PASSES, SETTLED_S = 1, 0.3  # that begin after the end was reached, and time for its work: what is done twice is done by then
 AFTER_KILL_S = 0.1  # requests that the killed operator had sent are carried out meanwhile
 
@@ -53,6 +53,7 @@ KNOWN_UUIDS = {e[key] for e in FIRST for key in ("replica_id", "server_id", "gro
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 CLUSTER_IP = re.compile(r"10(?:\.\d+){3}")
+OPERATORS = ("operator", "second")
 MADE_BY_CHANCE = ("postgres-superuser", "postgres-tls", "analytics-credentials")
 
 
@@ -135,7 +136,7 @@ class Cycle:
                 passes = self.worklists_asked()
                 self.reach("rest", lambda: self.worklists_asked() >= passes + SETTLED_PASSES and self.is_end())
                 time.sleep(SETTLED_S)
-        self.stage.stop("operator")
+        self.end_operators()
         self.judge()
 
     # --- the operator, and its end by the fault
@@ -147,6 +148,9 @@ class Cycle:
         self.operator.stdin.write(b"\n")
         self.operator.stdin.close()
 
+    def end_operators(self):
+        self.stage.stop("operator")
+
     def operator_lives_on(self):
         """Start it again where a fault killed it. False: it ended of itself."""
         if self.operator.poll() is None:
@@ -155,16 +159,19 @@ class Cycle:
         if self.operator.returncode != -signal.SIGKILL or not any(fault.kills for fault in hits):
             return False
         time.sleep(AFTER_KILL_S)
-        owed = (self.controllers.annotations(name).get("report") for name in LIVES)
-        self.owed_at_kill.update(json.loads(report)["run_id"] for report in owed if report is not None)
+        self.note_owed()
         self.hits += hits
         self.kills += 1
         self.all_arrived_at = max(self.all_arrived_at, time.monotonic() + max(fault.linger_s for fault in hits))
         self.begin_operator()
         return True
 
+    def note_owed(self):
+        owed = (self.controllers.annotations(name).get("report") for name in LIVES)
+        self.owed_at_kill.update(json.loads(report)["run_id"] for report in owed if report is not None)
+
     def reach(self, what, is_reached):
-        end = time.monotonic() + (HARD_LIMIT_S if self.case.is_late or self.case.is_storm else LIMIT_S)
+        end = time.monotonic() + (HARD_LIMIT_S if self.case.is_hard else LIMIT_S)
         while not is_reached():
             if not self.operator_lives_on():
                 self.result.wrong("operator ended", f"with {self.operator.returncode} before {what}")
@@ -327,7 +334,7 @@ class Cycle:
 
     def keep_evidence(self):
         found = {"objects": "\n".join(f"{' '.join(key)} {text}" for key, text in self.stage.cluster().items())}
-        found.update((name, self.stage.log(name)) for name in ("requests", "api", "canopy", "operator"))
+        found.update((name, self.stage.log(name)) for name in ("requests", "api", "canopy", *OPERATORS) if name in self.stage.running or name == "requests")
         self.result.evidence = "".join(f"--- {name}\n{text}\n" for name, text in found.items())
 
 
