@@ -13,6 +13,7 @@ struct subject {
 	struct replica *replica;   // NULL: its Namespace is not there
 	const struct scene *scene; // NULL without a replica
 	struct action decided;     // by the last pass: without its word nothing is torn down
+	int64_t starting_ms;       // round_view
 };
 
 // Of a look, which outlives it.

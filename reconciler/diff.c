@@ -21,6 +21,11 @@ static bool same_text(const char *a, const char *b)
 	return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
+int64_t diff_elapsed_ms(int64_t now_ms, int64_t then_ms)
+{
+	return then_ms > now_ms && then_ms - now_ms > DIFF_SKEW_MS ? INT64_MAX : now_ms - then_ms;
+}
+
 // Whether the round that failed last was of this snapshot, and its back-off is not over or its tries are used up.
 static bool is_backing_off(
 	const struct entry *entry, const struct replica *replica, const struct settings *settings, int64_t now_ms)
@@ -30,7 +35,8 @@ static bool is_backing_off(
 	if (replica->failures >= settings->retry_limit)
 		return true;
 	int step = replica->failures < 1 ? 0 : replica->failures > 3 ? 2 : replica->failures - 1;
-	return replica->failed_at_ms != REPLICA_NEVER && now_ms - replica->failed_at_ms < settings->retry_backoff_ms[step];
+	return replica->failed_at_ms != REPLICA_NEVER &&
+	       diff_elapsed_ms(now_ms, replica->failed_at_ms) < settings->retry_backoff_ms[step];
 }
 
 // canopy refused credentials for this very declaration, not long ago.
@@ -41,7 +47,7 @@ static bool is_refused(const struct entry *entry, const struct replica *replica,
 	if (replica->credentials_refused[0] == '\0' || replica->state != STATE_FAILED)
 		return false;
 	bool same = entry_fingerprint(entry, fingerprint, &ignored) < 0 || strcmp(fingerprint, replica->credentials_refused) == 0;
-	return same && now_ms - replica->failed_at_ms < REFUSED_RETRY_MS;
+	return same && diff_elapsed_ms(now_ms, replica->failed_at_ms) < REFUSED_RETRY_MS;
 }
 
 static bool is_past_freshness(const struct entry *entry, const struct replica *replica, int64_t now_ms)
@@ -58,7 +64,7 @@ static bool is_too_soon(const struct entry *entry, const struct replica *replica
 	struct error ignored;
 	if (replica->last_restored_at_ms == REPLICA_NEVER || intents_resolve(settings, entry, &sizing, &ignored) < 0)
 		return false;
-	return now_ms - replica->last_restored_at_ms < sizing.minimum_ttl_ms;
+	return diff_elapsed_ms(now_ms, replica->last_restored_at_ms) < sizing.minimum_ttl_ms;
 }
 
 struct action diff_next_round(

@@ -215,13 +215,24 @@ static int act(struct work *w, struct decision *d, bool *again, struct error *er
 	return 0;
 }
 
+// How long its database has been coming up; and what is not owed any more is not refused either.
+static int64_t starting_ms(struct work *w)
+{
+	const struct replica *r = &w->look.replica;
+	if (!w->look.has_replica || r->report == NULL)
+		w->memo->refused_since_mono_ms = 0;
+	bool is_starting = w->look.has_replica && r->state == STATE_STARTING && scene_deployment(&w->look.scene, r->round) != NULL;
+	return memo_starting_ms(w->memo, is_starting ? r->round : NULL, clock_mono_ms());
+}
+
 // Decide anew after each step, on what is known then.
 static int bring_forward(struct work *w, struct error *err)
 {
 	bool again = true;
 	for (int i = 0; i < STEPS_AT_ONCE && again && may_go_on(w->op); i++) {
 		struct decision d;
-		const struct subject subject = decide_subject(&w->look);
+		struct subject subject = decide_subject(&w->look);
+		subject.starting_ms = starting_ms(w);
 		int rc = decide(w->op, &subject, slots_has(w->op->slots, w->namespace), clock_wall_ms(), &d, err);
 		again = false;
 		if (rc == 0 && d.is_worked_on)

@@ -163,6 +163,12 @@ static void not_ready(const struct pod_view *pod, struct step *out)
 	fail(out, is_backup ? GRADE_FAILED : GRADE_INCONCLUSIVE, has_said && said.stage[0] != '\0' ? said.stage : "start", cause);
 }
 
+static bool is_overdue(const struct round_view *v, const struct deployment_view *deployment)
+{
+	int64_t wall_ms = diff_elapsed_ms(v->now_ms, deployment->of.created_at_ms);
+	return (v->starting_ms > 0 ? v->starting_ms : wall_ms) > v->sizing.ready_timeout_ms;
+}
+
 static void starting_step(const struct round_view *v, struct step *out)
 {
 	const struct deployment_view *deployment = scene_deployment(&v->scene, v->replica->round);
@@ -178,7 +184,7 @@ static void starting_step(const struct round_view *v, struct step *out)
 		checked_step(v, out);
 	else if (v->check == CHECK_RUNNING)
 		wait_for(out, "the checks of the database");
-	else if (v->now_ms - deployment->of.created_at_ms > v->sizing.ready_timeout_ms)
+	else if (is_overdue(v, deployment))
 		not_ready(pod, out);
 	else
 		wait_for(out, "PostgreSQL to come up");
@@ -191,7 +197,7 @@ bool round_is_over(const struct round_view *v, const char *key)
 	bool is_in_hand = replica_has_round_in_hand(r) && strcmp(key, r->round) == 0;
 	// The grace runs from the switch for the round that served before, and from the failure for the one that failed.
 	int64_t since = r->state == STATE_FAILED ? r->failed_at_ms : r->last_restored_at_ms;
-	bool is_in_grace = since != REPLICA_NEVER && v->now_ms - since < v->sizing.switchover_grace_ms;
+	bool is_in_grace = since != REPLICA_NEVER && diff_elapsed_ms(v->now_ms, since) < v->sizing.switchover_grace_ms;
 	return key[0] != '\0' && !is_active && !is_in_hand && !is_in_grace;
 }
 

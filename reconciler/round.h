@@ -33,6 +33,7 @@ struct round_view {
 	enum check_state check;
 	const struct check_result *check_result; // with CHECK_DONE
 	int64_t now_ms;
+	int64_t starting_ms; // how long the database has been coming up, as somebody saw it; 0: as the wall clock says
 };
 
 struct step {

@@ -2,13 +2,12 @@
 """Wrong worklists in front of replicas that serve: what must not be torn down stays, and what may go goes. Speaks TAP.
 
 Nothing is restored: there is no node. Each scenario has stand-ins and an operator of its own, and they run beside one another, since most of
-their time is waiting for passes. That a hold ends after two minutes is not waited for: the operator is ended, the beginning of the hold in
-its ConfigMap is put back, and the next operator goes on with it.
+their time is waiting for passes. That a hold ends after two minutes is not waited for: the operator is ended, its ConfigMap is made to say
+that the hold has lasted almost so long, and the next operator goes on with it.
 
 usage: brake.py BUILD_FOLDER [SCENARIO...]
 """
 import concurrent.futures
-import datetime
 import json
 import pathlib
 import re
@@ -115,21 +114,13 @@ def an_empty_list_is_held_over_restarts(s):
         s.passes(stage, PASSES)
         s.are(stage, "nor does the next operator", s.entries)
         after = brake(stage)
-        s.check("which does not begin anew", abs(began(after) - began(before)) < 2 and after["passes"] == "3" and
+        s.check("which does not begin anew", int(after["heldMs"]) > int(before["heldMs"]) > 0 and after["passes"] == "3" and
                 after["answer"] == before["answer"], f"{before} {after}")
         stage.stop("operator")
-        call("PATCH", stage.api + BRAKE, {"data": {"since": text_of(began(after) - 100)}}, MERGE)
+        call("PATCH", stage.api + BRAKE, {"data": {"heldMs": "115000"}}, MERGE)
         start(stage, LEADER_ELECTION="off")
         s.become(stage, "after two minutes and three passes it counts", [], 60)
         s.metric_is(stage, "understory_teardowns_held", 0)
-
-
-def began(data):
-    return datetime.datetime.fromisoformat(data["since"].replace("Z", "+00:00")).timestamp()
-
-
-def text_of(seconds):
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def a_list_that_is_cut_off_is_held_until_it_is_whole_again(s):
