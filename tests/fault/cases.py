@@ -25,6 +25,8 @@ EFFECTS = {
     # Of two operators the one that leads is stopped for longer than its Lease (15 s, and at most 4.4 s until the other tries), and what it
     # sent is carried out then: when the other has just begun, or is through with what there was.
     "stop": {"delay_ms": 20500}, "stop-long": {"delay_ms": 27000},
+    # The wall clock jumps by a day while the request is on its way (clocks.py).
+    "clock-ahead": {"delay_ms": 400}, "clock-behind": {"delay_ms": 400},
 }
 KINDS_OF_WRITE = ("kill-before", "kill-after", "kill-linger", "500", "500-applied", "reset", "reset-applied", "slow", "conflict")
 KINDS_OF_REPEATED_WRITE = (*KINDS_OF_WRITE, "outage")  # the client tries these again of itself
@@ -51,6 +53,8 @@ class Fault:
         self.side, self.verb, self.path, self.number, self.kind = side, verb, path, number, kind
         self.kills, self.stops, self.is_late = kind.startswith("kill"), kind.startswith("stop"), kind == "late"
         self.times = EFFECTS[kind].get("times", 1)
+        # How often a request may fail for it. By a clock that is ahead what canopy gives has expired, until the clock is right again.
+        self.failures = 4 if kind == "clock-ahead" else self.times
         self.linger_s = EFFECTS[kind].get("delay_ms" if self.stops else "linger_ms", 0) / 1000
         # canopy has the report, and the operator cannot know.
         self.hides_landing = path == "/restore-verification" and ("applied" in EFFECTS[kind] or self.stops) and not self.kills
@@ -85,6 +89,7 @@ class Case:
         self.lives, self.seed = lives, seed
         faults = [fault for life in lives for fault in life]
         self.is_for_two = any(fault.stops for fault in faults)
+        self.is_jumping = any(fault.kind.startswith("clock") for fault in faults)
         self.is_storm = len(faults) > 1 and not self.is_for_two
         self.is_hard = self.is_storm or self.is_for_two or any(fault.is_late for fault in faults)
 
@@ -191,6 +196,14 @@ def late_faults(faults):
         if fault.kind == "500-applied" and (fault.side == "canopy" or "verify" in fault.path or fault.path == "/api/v1/namespaces"):
             found.setdefault((fault.verb, re.sub(r"[0-9a-f]{8}$", "", shape)), Fault(fault.side, fault.verb, fault.path, 1, "late"))
     return list(found.values())
+
+
+def clock_cases(faults):
+    """At each decision about one that is refreshed and one whose first restore fails, and at what is asked of canopy."""
+    chosen = [fault for fault in faults if fault.kind == "500-applied" and
+              (fault.side == "canopy" or fault.verb == "patch" and DECISION.fullmatch(fault.path))]
+    return [Case([[Fault(fault.side, fault.verb, fault.path, fault.number, kind)]]) for fault in chosen
+            for kind in ("clock-ahead", "clock-behind")]
 
 
 def stop_cases(faults):

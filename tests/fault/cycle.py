@@ -128,7 +128,7 @@ class Cycle:
         return self.result
 
     def live(self):
-        (self.stage.dir / "config.yaml").write_text(CONFIG)
+        self.config_file().write_text(CONFIG)
         self.begin_operator()
         if self.reach("the first state", self.is_first_state):
             self.stage.canopy_wants(THEN)
@@ -142,11 +142,18 @@ class Cycle:
     # --- the operator, and its end by the fault
 
     def begin_operator(self):
-        self.operator = self.stage.operator(is_held=True, METRICS_ADDR="127.0.0.1:0", LEADER_ELECTION="off",
-                                            UNDERSTORY_CONFIG=str(self.stage.dir / "config.yaml"))
-        self.case.begin(self.stage, self.kills, self.operator.pid)
-        self.operator.stdin.write(b"\n")
-        self.operator.stdin.close()
+        self.operator = self.start(LEADER_ELECTION="off")
+
+    def config_file(self):
+        return self.stage.dir / "config.yaml"
+
+    def start(self, **settings):
+        """An operator for which the faults of its life are set before it begins."""
+        operator = self.stage.operator(is_held=True, METRICS_ADDR="127.0.0.1:0", UNDERSTORY_CONFIG=str(self.config_file()), **settings)
+        self.case.begin(self.stage, self.kills, operator.pid)
+        operator.stdin.write(b"\n")
+        operator.stdin.close()
+        return operator
 
     def end_operators(self):
         self.stage.stop("operator")
@@ -297,7 +304,7 @@ class Cycle:
         for row in call("GET", self.stage.canopy + "/_captured"):
             if row["path"] == "/restore-credentials":
                 asks[row["body"].get("run_id")].append(row["time"])
-        failures = sum(fault.times for fault in self.hits)
+        failures = sum(fault.failures for fault in self.hits)
         again = {run: times for run, times in asks.items() if len(times) > 1}
         for run, times in again.items():
             job = made_at.get(job_of_run.get(run))

@@ -19,14 +19,15 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
-from cases import Case, StaleCase, all_faults, class_of, late_faults, requests_of, stop_cases, storm
+from cases import Case, StaleCase, all_faults, class_of, clock_cases, late_faults, requests_of, stop_cases, storm
+from clocks import JumpingClock
 from cycle import LIVES, REPORTS, Cycle
 from leaders import StalePicture, TwoOperators
 from postgres import Postgres
 
 # A life is waiting most of its time (0.6 s of CPU in 5 s), and one in which somebody is stopped or waits for an answer still more.
 BASELINES, PARALLEL, PARALLEL_IDLE = 3, 6 * os.cpu_count(), 14 * os.cpu_count()
-SOME_FAULTS, SOME_STORMS, SOME_STOPS, SOME_SECONDS = 60, 4, 2, 75
+SOME_FAULTS, SOME_STORMS, SOME_STOPS, SOME_CLOCKS, SOME_SECONDS = 60, 4, 2, 4, 75
 STORMS = 60
 # Order among replicas differs from run to run, so now and then a request does not come.
 MISSED_MOST = 0.05
@@ -50,7 +51,8 @@ class Run:
         return results
 
     def case(self, case):
-        kind = StalePicture if isinstance(case, StaleCase) else TwoOperators if case.is_for_two else Cycle
+        kind = StalePicture if isinstance(case, StaleCase) else TwoOperators if case.is_for_two else \
+            JumpingClock if case.is_jumping else Cycle
         return kind(self.build, self.postgres, case, self.wanted).run()
 
     def cases(self, cases, seconds, on_result, parallel=PARALLEL):
@@ -98,7 +100,7 @@ def some(build):
         run = Run(build, postgres)
         begin = time.monotonic()
         faults = all_faults(run.baselines())
-        cases = stop_cases(faults)[:SOME_STOPS] + [storm(seed, faults) for seed in range(SOME_STORMS)] + mixed(faults)[:SOME_FAULTS]
+        cases = stop_cases(faults)[:SOME_STOPS] + clock_cases(faults)[:SOME_CLOCKS] + [storm(seed, faults) for seed in range(SOME_STORMS)] + mixed(faults)[:SOME_FAULTS]
         done = run.cases(cases, SOME_SECONDS - (time.monotonic() - begin), on_result)
     is_enough = done >= len(cases) / 6 and len(missed) <= max(1, done * MISSED_MOST)
     print(f"{'ok' if is_enough else 'not ok'} {next(numbers)} - {done} cases are run, and the fault comes to pass in all but {len(missed)}")
@@ -177,10 +179,10 @@ def everything(build, output, text):
         faults = all_faults(results)
         late, stops = mixed(late_faults(faults)), stop_cases(faults)
         print(f"requests in a cycle: {dict(sent)}; {len(faults)} faults one by one, {STORMS} storms, {len(late)} late answers, "
-              f"{len(stops)} cases of two operators", flush=True)
+              f"{len(stops)} cases of two operators, {len(clock_cases(faults))} jumps of the clock", flush=True)
         try:
             for cases, parallel in (([*stops, *late], PARALLEL_IDLE),
-                                    ([*(storm(seed, faults) for seed in range(STORMS)), *mixed(faults)], PARALLEL)):
+                                    ([*clock_cases(faults), *(storm(seed, faults) for seed in range(STORMS)), *mixed(faults)], PARALLEL)):
                 run.cases([case for case in cases if text in case.name()], float("inf"), on_result, parallel)
         except BaseException:
             show(write(False))

@@ -26,13 +26,13 @@ class TwoOperators(Cycle):
         self.stopped = []  # (process, when it goes on)
         self.next_look_at = 0.0
         self.case.begin(self.stage, 0, 0)
-        self.leader = self.start(OPERATORS[0])
+        self.leader = self.start_one(OPERATORS[0])
         self.holder = None
         wait_until("the first leader", self.has_another_holder, 30, 0.05)
-        self.other = self.start(OPERATORS[1])
+        self.other = self.start_one(OPERATORS[1])
 
-    def start(self, name):
-        return self.stage.operator(name=name, METRICS_ADDR="127.0.0.1:0", UNDERSTORY_CONFIG=str(self.stage.dir / "config.yaml"))
+    def start_one(self, name):
+        return self.stage.operator(name=name, METRICS_ADDR="127.0.0.1:0", UNDERSTORY_CONFIG=str(self.config_file()))
 
     def has_another_holder(self):
         rows = call("GET", self.stage.api + LEASE)["items"]
@@ -98,11 +98,11 @@ class StalePicture(TwoOperators):
         silent = [{"verb": "watch", "path": path, "agent": "understory/*", "never": True, "times": 1} for path in watches]
         call("POST", self.stage.canopy + "/_faults", canopys)
         call("POST", self.stage.api + "/_faults", apis)
-        self.leader = self.start(OPERATORS[0])
+        self.leader = self.start_one(OPERATORS[0])
         wait_until("the first leader", self.has_another_holder, 30, 0.02)
         wait_until("what is due", lambda: self.shown(is_due) >= MAX_RESTORES, 60, 0.05)
         call("POST", self.stage.api + "/_faults", [*silent, *apis])
-        self.other = self.start(OPERATORS[1])
+        self.other = self.start_one(OPERATORS[1])
         wait_until("the second's watches", lambda: all(row["hits"] for row in call("GET", self.stage.api + "/_faults")[:len(silent)]), 60, 0.05)
         for url in (self.stage.api, self.stage.canopy):
             call("POST", url + "/_faults", [])
