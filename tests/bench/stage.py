@@ -154,11 +154,18 @@ class Stage:
         return float(done.stdout.split()[2])
 
     def __exit__(self, *_):
+        hung = []
         for process in reversed(self.running.values()):
             process.send_signal(signal.SIGTERM)
-            process.send_signal(signal.SIGCONT)  # one that is stopped ends too
-            process.wait(30)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                hung.append(str(process.args[0]))
         shutil.rmtree(self.dir)
+        if hung:
+            raise SystemExit(f"did not end: {', '.join(hung)}")
 
     def log(self, name):
         return (self.dir / (name + ".log")).read_text(errors="replace")

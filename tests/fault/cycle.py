@@ -122,8 +122,8 @@ class Cycle:
                     if self.result.problems:
                         self.keep_evidence()
             self.controllers.stop()
-        except SystemExit as error:  # a part of the stage did not come up, or did not end well
-            self.result.wrong("stage", str(error))
+        except (SystemExit, Exception) as error:  # a part of the stage did not come up, did not answer, or did not end well
+            self.result.wrong("stage", f"{type(error).__name__}: {error}")
         self.result.seconds = time.monotonic() - begin
         return self.result
 

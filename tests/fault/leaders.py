@@ -23,7 +23,6 @@ class TwoOperators(Cycle):
     """A life ends when the one that leads is stopped."""
 
     def begin_operator(self):
-        self.stopped = []  # (process, when it goes on)
         self.next_look_at = 0.0
         self.case.begin(self.stage, 0, 0)
         self.leader = self.start_one(OPERATORS[0])
@@ -75,9 +74,20 @@ class TwoOperators(Cycle):
         self.stopped.append((self.leader, until))
         self.all_arrived_at = max(self.all_arrived_at, until + AFTER_RETURN_S)
 
-    def end_operators(self):
+    def live(self):
+        self.stopped = []  # (process, when it goes on)
+        try:
+            super().live()
+        finally:
+            self.go_on()
+
+    def go_on(self):
         for process, _ in self.stopped:
             process.send_signal(signal.SIGCONT)
+        self.stopped = []
+
+    def end_operators(self):
+        self.go_on()
         for name in OPERATORS:
             self.stage.stop(name)
 
@@ -93,7 +103,7 @@ class StalePicture(TwoOperators):
                  lambda given: given.get(P + "restore-state") == "restoring")}
 
     def begin_operator(self):
-        self.stopped, self.next_look_at, self.holder, self.has_taken_over = [], 0.0, None, False
+        self.next_look_at, self.holder, self.has_taken_over = 0.0, None, False
         canopys, apis, watches, is_due = self.MOMENTS[self.case.moment]
         silent = [{"verb": "watch", "path": path, "agent": "understory/*", "never": True, "times": 1} for path in watches]
         call("POST", self.stage.canopy + "/_faults", canopys)
