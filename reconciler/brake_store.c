@@ -56,8 +56,7 @@ int brake_load(struct k8s_client *k8s, const char *namespace, int64_t now_mono_m
 	return 0;
 }
 
-int brake_save(
-	struct k8s_client *k8s, const char *namespace, const struct brake *brake, int64_t now_mono_ms, struct error *err)
+int brake_save(struct k8s_client *k8s, const char *namespace, const struct brake *brake, int64_t now_mono_ms, struct error *err)
 {
 	char answer[24], passes[12], held[24];
 	AUTO(json) json_t *object = NULL;

@@ -1,9 +1,9 @@
 // The brake's memory in the cluster: a hold survives the operator (design.md "The brake"), neither beginning anew nor being
 // forgotten.
 //
-// A ConfigMap in OPERATOR_NAMESPACE, written in each pass of a hold and at its end. It says how long the hold has lasted, not since
-// when: a monotonic moment means nothing to the next process, and a wall clock that jumps must not end a hold. The time during
-// which no operator runs does not count.
+// A ConfigMap in OPERATOR_NAMESPACE, written in each pass of a hold and at its end. It says how long the hold has lasted, not
+// since when: a monotonic moment means nothing to the next process, and a wall clock that jumps must not end a hold. The time
+// during which no operator runs does not count.
 #ifndef RECONCILER_BRAKE_STORE_H
 #define RECONCILER_BRAKE_STORE_H
 

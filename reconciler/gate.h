@@ -10,8 +10,8 @@
 #include "reconciler/manager.h"
 #include "reconciler/replica.h"
 
-// After a definite refusal, and for a teardown that waits for its report. By the monotonic clock of this process: a wall clock that
-// jumps must not lose a report, and after a restart the time begins anew.
+// After a definite refusal, and for a teardown that waits for its report. By the monotonic clock of this process: a wall clock
+// that jumps must not lose a report, and after a restart the time begins anew.
 #define GATE_GIVE_UP_MS (INT64_C(10) * 60 * 1000)
 
 // Send what replica owes and record that it landed; *replica is brought up to date. Success also when it was given up or when

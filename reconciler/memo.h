@@ -15,10 +15,10 @@
 struct memo {
 	char namespace[ENTRY_NAMESPACE_SIZE];
 	int errors_in_row;
-	int64_t next_try_mono_ms;                 // 0: at once
-	int64_t teardown_since_mono_ms;           // when it first was to go; 0: it is not
-	int64_t refused_since_mono_ms;            // when canopy first refused the report that is owed; 0: it has not
-	char starting_round[ROUND_KEY_SIZE];      // whose database was first seen to come up at the time below; "": none
+	int64_t next_try_mono_ms;            // 0: at once
+	int64_t teardown_since_mono_ms;      // when it first was to go; 0: it is not
+	int64_t refused_since_mono_ms;       // when canopy first refused the report that is owed; 0: it has not
+	char starting_round[ROUND_KEY_SIZE]; // whose database was first seen to come up at the time below; "": none
 	int64_t starting_since_mono_ms;
 	char landed_run_id[UUID_TEXT_SIZE];       // canopy took this report, but the cluster does not say so yet
 	bool is_foreign;                          // its Namespace is there and is not ours

@@ -221,7 +221,8 @@ static int64_t starting_ms(struct work *w)
 	const struct replica *r = &w->look.replica;
 	if (!w->look.has_replica || r->report == NULL)
 		w->memo->refused_since_mono_ms = 0;
-	bool is_starting = w->look.has_replica && r->state == STATE_STARTING && scene_deployment(&w->look.scene, r->round) != NULL;
+	bool is_starting =
+		w->look.has_replica && r->state == STATE_STARTING && scene_deployment(&w->look.scene, r->round) != NULL;
 	return memo_starting_ms(w->memo, is_starting ? r->round : NULL, clock_mono_ms());
 }
 

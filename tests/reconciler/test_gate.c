@@ -10,9 +10,9 @@
 
 #define RUN_ID "0f0e0d0c-0b0a-4908-8706-050403020100"
 #define BODY "{\"replica_healthy\":true,\"run_id\":\"" RUN_ID "\",\"observed_at\":\"2026-11-20T11:59:00Z\"}"
-#define BODY_IN_JSON "{\\\"replica_healthy\\\":true,\\\"run_id\\\":\\\"" RUN_ID "\\\",\\\"observed_at\\\":\\\"2026-11-20T11:59:00Z\\\"}"
-#define OWED                                                                                                                     \
-	"\"restore-state\":\"active\",\"round\":\"aaaaaaaa\",\"active-round\":\"aaaaaaaa\",\"report\":\"" BODY_IN_JSON "\""
+#define BODY_IN_JSON \
+	"{\\\"replica_healthy\\\":true,\\\"run_id\\\":\\\"" RUN_ID "\\\",\\\"observed_at\\\":\\\"2026-11-20T11:59:00Z\\\"}"
+#define OWED "\"restore-state\":\"active\",\"round\":\"aaaaaaaa\",\"active-round\":\"aaaaaaaa\",\"report\":\"" BODY_IN_JSON "\""
 
 // Both servers in one: canopy's path is /restore-verification, all else is the API server's one Namespace.
 struct world {
@@ -42,7 +42,8 @@ static char *failure_text(int status)
 {
 	char *text = NULL;
 	if (asprintf(&text,
-		    "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"%s\",\"code\":%d,\"message\":\"told to\",\"title\":\"told to\","
+		    "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"%s\",\"code\":%d,\"message\":\"told "
+		    "to\",\"title\":\"told to\","
 		    "\"type\":\"about:blank\"}",
 		    status == 409 ? "Conflict" : "Other", status) < 0)
 		abort();
@@ -182,8 +183,8 @@ static void a_refusal_is_given_up_after_ten_minutes(void **state)
 		bool is_given_up;
 	} rows[] = {
 		{"the first", "", 0, 1000, false},
-		{"ten minutes but one", ",\"last-verification-error\":\"refused since 2026-11-20T12:00:00Z: no\"", GATE_GIVE_UP_MS - 1,
-			999 + GATE_GIVE_UP_MS, false},
+		{"ten minutes but one", ",\"last-verification-error\":\"refused since 2026-11-20T12:00:00Z: no\"",
+			GATE_GIVE_UP_MS - 1, 999 + GATE_GIVE_UP_MS, false},
 		{"the clock jumps forward", ",\"last-verification-error\":\"refused since 2026-11-20T12:00:00Z: no\"", 86400000,
 			2000, false},
 		{"the clock jumps back", ",\"last-verification-error\":\"refused since 2026-11-20T12:00:00Z: no\"", -86400000,
@@ -228,7 +229,8 @@ static void a_teardown_sends_first_and_waits_ten_minutes(void **state)
 	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "analytics", OWED);
 	w->canopy_status[0] = 502;
 	w->canopy_status[1] = 502;
-	assert_error(gate_release(&w->op, &replica, &memo, scene_now_ms(), 1, &err), err, ERROR_TRANSIENT, "waits for its report");
+	assert_error(
+		gate_release(&w->op, &replica, &memo, scene_now_ms(), 1, &err), err, ERROR_TRANSIENT, "waits for its report");
 	assert_ok(gate_release(&w->op, &replica, &memo, scene_now_ms(), 1 + GATE_GIVE_UP_MS, &err), err);
 	assert_int_equal(w->reports, 2);
 	assert_ok(gate_release(&w->op, &replica, &memo, scene_now_ms(), 1, &err), err);
