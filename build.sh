@@ -2,10 +2,10 @@
 # The front door. Works on a fresh Debian 12: installs what is missing, then builds, tests or shows.
 #
 #   ./build.sh            build into build/
-#   ./build.sh test       every test, under sanitizers, with both compilers; ends with "N passed, N failed"
+#   ./build.sh test       every test, under sanitizers, with both compilers; ends with "N passed, N failed"; with --all every fault too
 #   ./build.sh demo       the main job end to end on real parts (--keep leaves it up)
 #   ./build.sh bench      the benchmarks (scale, proxy, restore, page), also written to build/bench/
-#   ./build.sh faults     a fault at every request of the operator, one by one (45 minutes), or: faults TEXT for those that name it; also
+#   ./build.sh faults     a fault at every request of the operator, one by one (20 minutes), or: faults TEXT for those that name it; also
 #                         written to build/bench/faults.json
 #   ./build.sh fuzz       the fuzz targets for 10 s each, or: fuzz TARGET [SECONDS]; what they find goes to build/fuzz/TARGET/
 #   ./build.sh image      the container image, as an OCI layout in build/image, and its bill of materials (SPDX) beside it
@@ -20,7 +20,7 @@ BUILD_PACKAGES="gcc clang libclang-rt-14-dev meson ninja-build pkg-config libc6-
   libyaml-dev libjansson-dev libmicrohttpd-dev libgnutls28-dev libcmocka-dev"
 # Real parts for the tests, the demo and the benchmarks: PostgreSQL, restic, an S3 server with STS, the sandbox of the stub's node.
 RUN_PACKAGES="postgresql-15 restic radosgw ceph-mon ceph-osd ceph-common bubblewrap busybox-static python3 python3-jsonschema
-  python3-yaml jq shellcheck openssl curl procps util-linux prometheus chromium chromium-driver python3-selenium"
+  python3-yaml jq shellcheck openssl curl procps util-linux prometheus chromium chromium-driver python3-selenium faketime"
 # The container image: its CA certificates, strip, and what the test of it copies it with.
 IMAGE_PACKAGES="ca-certificates binutils skopeo bubblewrap"
 
@@ -92,7 +92,13 @@ suite() {
 	meson test -C "$dir" --no-rebuild --print-errorlogs "$@" || true
 }
 
+# The tests, and with --all every fault case beside the sample that is among them.
 run_tests() {
+	local arguments=() argument figures=()
+	for argument in "$@"; do
+		if [ "$argument" = --all ]; then figures=(--faults build/bench/faults.json); else arguments+=("$argument"); fi
+	done
+	set -- "${arguments[@]}"
 	# shellcheck disable=SC2086
 	need $BUILD_PACKAGES $RUN_PACKAGES $IMAGE_PACKAGES
 	need_kubectl
@@ -109,7 +115,8 @@ run_tests() {
 	suite build/gcc-asan "$@"
 	suite build/clang-asan --no-suite slow "$@"
 	suite build/gcc-tsan --suite threads "$@"
-	python3 tests/count.py build/gcc-asan build/clang-asan build/gcc-tsan
+	[ ${#figures[@]} = 0 ] || faults || true # what is wrong is counted
+	python3 tests/count.py "${figures[@]}" build/gcc-asan build/clang-asan build/gcc-tsan
 }
 
 demo() {
@@ -208,6 +215,7 @@ faults() {
 	clean_environment
 	build
 	mkdir -p build/bench
+	rm -f build/bench/faults.json # of another run
 	/usr/bin/python3 tests/fault/faults.py build --all build/bench/faults.json "$@"
 }
 

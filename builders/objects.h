@@ -36,6 +36,9 @@ struct build_round {
 	int attempt;
 	int64_t pvc_bytes;
 	const char *run_id; // named in the progress that the proxy posts; NULL: not said
+	// uid of the round's PVC, which owns the round's Secret: one that is made when the volume is gone, by a request that came
+	// late, is taken by the garbage collector. Nobody else would see it: Secrets are not watched. For the Secret alone.
+	const char *volume_uid;
 };
 
 // What the restore Job said in its termination message, and what the checks need to know later.

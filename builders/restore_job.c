@@ -27,6 +27,20 @@ static int add_keys_of_the_store(json_t *object, const struct canopy_credentials
 	return opaque_add_secret(object, KEY_SESSION_TOKEN, &credentials->session_token, err);
 }
 
+// No blockOwnerDeletion: it would need a right to the finalizers of PVCs where OwnerReferencesPermissionEnforcement is on.
+static int own_by_volume(json_t *object, const struct build_round *round, struct error *err)
+{
+	char claim[OBJECT_NAME_SIZE];
+	name_pvc(round->key, claim);
+	if (round->volume_uid == NULL || round->volume_uid[0] == '\0')
+		return error_set(err, ERROR_INTERNAL, "restore Secret: the uid of %s is not known", claim);
+	json_t *owners = json_pack("[{s:s, s:s, s:s, s:s}]", "apiVersion", "v1", "kind", "PersistentVolumeClaim", "name", claim,
+		"uid", round->volume_uid);
+	return json_object_set_new(json_object_get(object, "metadata"), "ownerReferences", owners) == 0
+		       ? 0
+		       : error_no_memory(err, "restore Secret");
+}
+
 int build_restore_secret(const struct build *b, const struct build_round *round, const struct canopy_credentials *credentials,
 	json_t **out, struct error *err)
 {
@@ -36,6 +50,7 @@ int build_restore_secret(const struct build *b, const struct build_round *round,
 	if (proxy_is_used(b) && proxy_check(b, err) != 0)
 		return error_wrap(err, "Secret %s", name);
 	if (json_made(opaque_new(b, name, COMPONENT_RESTORE, round->key), "restore Secret", &object, err) != 0 ||
+		own_by_volume(object, round, err) != 0 ||
 		opaque_add_secret(object, KEY_REPOSITORY_PASSWORD, &credentials->repo_password, err) != 0)
 		return -1;
 	if (b->s3_ca_pem != NULL && opaque_add_text(object, KEY_CA_CERTIFICATE, b->s3_ca_pem, err) != 0)

@@ -11,10 +11,19 @@
 
 enum adopt_result { ADOPT_MADE, ADOPT_FOUND };
 
-// found may be NULL. What is there then, the cache knows at once. Objects of a round must carry its label to be ours. An object
-// that is being deleted is ERROR_TRANSIENT.
+// What is there now. uid and resource_version are filled for what was found, and for kinds whose answer is wanted
+// (cache_wants_answer()); else they are empty.
+struct adopted {
+	enum adopt_result result;
+	char uid[REPLICA_UID_SIZE];
+	char resource_version[REPLICA_VERSION_SIZE];
+};
+
+// out may be NULL. What is there then, the cache knows at once. Objects of a round must carry its label to be ours. An object
+// that is being deleted, or whose owner is another than the wanted one's so that the garbage collector is about to take it, is
+// ERROR_TRANSIENT. One without an owner is taken as it is.
 MUST_CHECK int adopt_create(struct manager *op, const struct k8s_resource *resource, const struct replica *replica,
-	const json_t *object, int64_t now_ms, enum adopt_result *found, struct error *err);
+	const json_t *object, int64_t now_ms, struct adopted *out, struct error *err);
 
 // In a Namespace younger than ADOPT_YOUNG_MS: a 403 of the API server becomes transient. Returns -1.
 int adopt_soften(const struct replica *replica, int64_t now_ms, struct error *err);

@@ -412,7 +412,7 @@ static bool kind_of(const struct k8s_resource *resource, enum cache_kind *out)
 bool cache_wants_answer(const struct k8s_resource *resource)
 {
 	enum cache_kind kind;
-	return kind_of(resource, &kind) && kind != CACHE_PVC;
+	return kind_of(resource, &kind);
 }
 
 void cache_saw(struct cache *cache, const struct k8s_resource *resource, const json_t *answer)

@@ -60,7 +60,7 @@ void cache_list_end(struct cache *cache, enum cache_kind kind);
 // kept only makes the operator wait for the event.
 void cache_saw(struct cache *cache, const struct k8s_resource *resource, const json_t *answer);
 void cache_saw_replica(struct cache *cache, const struct replica *replica);
-// Whether an answer is worth decoding for it: what decides the next step. A PVC can wait for its event.
+// Whether an answer is worth decoding for it: what decides the next step.
 bool cache_wants_answer(const struct k8s_resource *resource);
 
 // A read of ours says that the Namespace is not there.

@@ -32,7 +32,8 @@ static int make_view(
 		.has_slot = has_slot,
 		.check_result = &out->checked,
 		.words = s->words,
-		.now_ms = now_ms};
+		.now_ms = now_ms,
+		.starting_ms = s->starting_ms};
 	if (s->entry != NULL && intents_resolve(op->settings, s->entry, &out->view.sizing, err) < 0)
 		return -1;
 	if (s->entry == NULL) {

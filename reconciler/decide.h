@@ -14,6 +14,7 @@ struct subject {
 	const struct scene *scene;     // NULL without a replica
 	struct action decided;         // by the last pass: without its word nothing is torn down
 	const struct pod_words *words; // of the round in hand, where they have been read
+	int64_t starting_ms;           // round_view
 };
 
 // Of a look, which outlives it.

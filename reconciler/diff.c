@@ -19,12 +19,22 @@ static bool same_text(const char *a, const char *b)
 	return a != NULL && b != NULL && strcmp(a, b) == 0;
 }
 
+int64_t diff_elapsed_ms(int64_t now_ms, int64_t then_ms)
+{
+	return then_ms > now_ms && then_ms - now_ms > DIFF_SKEW_MS ? INT64_MAX : now_ms - then_ms;
+}
+
+static int64_t backoff_ms(const struct replica *replica, const struct settings *settings)
+{
+	int step = replica->failures < 1 ? 0 : replica->failures > 3 ? 2 : replica->failures - 1;
+	return settings->retry_backoff_ms[step];
+}
+
 int64_t diff_retry_at_ms(const struct replica *replica, const struct settings *settings)
 {
 	if (replica->failures >= settings->retry_limit)
 		return INT64_MAX;
-	int step = replica->failures < 1 ? 0 : replica->failures > 3 ? 2 : replica->failures - 1;
-	return replica->failed_at_ms == REPLICA_NEVER ? 0 : replica->failed_at_ms + settings->retry_backoff_ms[step];
+	return replica->failed_at_ms == REPLICA_NEVER ? 0 : replica->failed_at_ms + backoff_ms(replica, settings);
 }
 
 // Whether the round that failed last was of this snapshot, and its back-off is not over or its tries are used up.
@@ -33,7 +43,10 @@ static bool is_backing_off(
 {
 	if (replica->state != STATE_FAILED || !same_text(replica->round_snapshot_id, entry->snapshot_id))
 		return false;
-	return now_ms < diff_retry_at_ms(replica, settings);
+	if (replica->failures >= settings->retry_limit)
+		return true;
+	return replica->failed_at_ms != REPLICA_NEVER &&
+	       diff_elapsed_ms(now_ms, replica->failed_at_ms) < backoff_ms(replica, settings);
 }
 
 // canopy refused credentials for this very declaration, not long ago.
@@ -44,7 +57,7 @@ static bool is_refused(const struct entry *entry, const struct replica *replica,
 	if (replica->credentials_refused[0] == '\0' || replica->state != STATE_FAILED)
 		return false;
 	bool same = entry_fingerprint(entry, fingerprint, &ignored) < 0 || strcmp(fingerprint, replica->credentials_refused) == 0;
-	return same && now_ms - replica->failed_at_ms < DIFF_REFUSED_RETRY_MS;
+	return same && diff_elapsed_ms(now_ms, replica->failed_at_ms) < DIFF_REFUSED_RETRY_MS;
 }
 
 static bool is_past_freshness(const struct entry *entry, const struct replica *replica, int64_t now_ms)
@@ -61,7 +74,7 @@ static bool is_too_soon(const struct entry *entry, const struct replica *replica
 	struct error ignored;
 	if (replica->last_restored_at_ms == REPLICA_NEVER || intents_resolve(settings, entry, &sizing, &ignored) < 0)
 		return false;
-	return now_ms - replica->last_restored_at_ms < sizing.minimum_ttl_ms;
+	return diff_elapsed_ms(now_ms, replica->last_restored_at_ms) < sizing.minimum_ttl_ms;
 }
 
 struct action diff_next_round(

@@ -79,6 +79,11 @@ struct action diff_entry(
 	const struct entry *entry, const struct replica *replica, const struct settings *settings, int64_t now_ms);
 struct action diff_replica(const struct replica *replica, bool has_unreadable);
 
+// Wall time from then to now. The clock may have been set back, or another operator's be ahead a little: a moment that lies ahead
+// by more than DIFF_SKEW_MS counts as long ago (INT64_MAX), so that what only waits does not wait for a day.
+#define DIFF_SKEW_MS (INT64_C(5) * 60 * 1000)
+int64_t diff_elapsed_ms(int64_t now_ms, int64_t then_ms);
+
 // Whether a pair is looked at beyond its action: not what is foreign, not advertised, a second of its kind, or on its way out.
 bool diff_is_worked_on(const struct action *action);
 

@@ -76,7 +76,7 @@ static bool is_refusal(const struct error *err)
 	return err->kind == ERROR_INVALID && (err->http_status == 403 || err->http_status == 404 || err->http_status == 422);
 }
 
-// When the refusals of the report that is owed began; now_ms when this is the first.
+// When the refusals of the report that is owed began, for people; now_ms when this is the first.
 static int64_t refused_since(const struct replica *replica, int64_t now_ms)
 {
 	char text[CLOCK_TEXT_SIZE];
@@ -102,7 +102,8 @@ static void note_failure(struct manager *op, struct replica *replica, const char
 }
 
 // canopy said no for good. The first time it is recorded and tried again for GATE_GIVE_UP_MS, then it is given up.
-static int refused(struct manager *op, struct replica *replica, const char *run_id, int64_t now_ms, struct error *err)
+static int refused(struct manager *op, struct replica *replica, const char *run_id, struct memo *memo, int64_t now_ms,
+	int64_t now_mono_ms, struct error *err)
 {
 	char since_text[CLOCK_TEXT_SIZE];
 	char note[ERROR_TEXT_MAX + 64];
@@ -112,16 +113,22 @@ static int refused(struct manager *op, struct replica *replica, const char *run_
 	(void)snprintf(note, sizeof(note), REFUSED_SINCE "%s: %s", since_text, err->text);
 	metrics_add(op->metrics, METRIC_REPORTS_TOTAL, "refused", NULL, NULL, 1);
 	say(op, replica, true, "ReportRefused", note);
-	if (now_ms - since < GATE_GIVE_UP_MS) {
+	if (memo->refused_since_mono_ms == 0)
+		memo->refused_since_mono_ms = now_mono_ms;
+	if (now_mono_ms - memo->refused_since_mono_ms < GATE_GIVE_UP_MS) {
 		note_failure(op, replica, note);
 		return -1;
 	}
 	log_error("report given up", LOG_STR("namespace", replica->namespace), LOG_STR("run_id", run_id), LOG_ERR(err));
 	metrics_add(op->metrics, METRIC_REPORTS_TOTAL, "given_up", NULL, NULL, 1);
-	return settle(op, replica, run_id, now_ms, note, err);
+	if (settle(op, replica, run_id, now_ms, note, err) < 0)
+		return -1;
+	memo->refused_since_mono_ms = 0;
+	return 0;
 }
 
-int gate_send(struct manager *op, struct replica *replica, struct memo *memo, int64_t now_ms, struct error *err)
+int gate_send(
+	struct manager *op, struct replica *replica, struct memo *memo, int64_t now_ms, int64_t now_mono_ms, struct error *err)
 {
 	char run_id[UUID_TEXT_SIZE];
 	if (replica->report == NULL)
@@ -134,7 +141,7 @@ int gate_send(struct manager *op, struct replica *replica, struct memo *memo, in
 			return error_set(err, ERROR_CANCELLED, "this operator does not lead: no report is sent");
 		if (op->canopy != NULL && canopy_report(op->canopy, replica->report, err) < 0) {
 			if (is_refusal(err))
-				return refused(op, replica, run_id, now_ms, err);
+				return refused(op, replica, run_id, memo, now_ms, now_mono_ms, err);
 			metrics_add(op->metrics, METRIC_REPORTS_TOTAL, "failed", NULL, NULL, 1);
 			note_failure(op, replica, err->text);
 			return error_wrap(err, "report");
@@ -149,6 +156,7 @@ int gate_send(struct manager *op, struct replica *replica, struct memo *memo, in
 	if (settle(op, replica, run_id, now_ms, NULL, err) < 0)
 		return error_wrap(err, "record the landed report");
 	memo->landed_run_id[0] = '\0';
+	memo->refused_since_mono_ms = 0;
 	return 0;
 }
 
@@ -160,7 +168,7 @@ int gate_release(
 
 	if (replica->report == NULL || (is_once && report_is_healthy(replica->report)))
 		return 0;
-	if (gate_send(op, replica, memo, now_ms, err) == 0)
+	if (gate_send(op, replica, memo, now_ms, now_mono_ms, err) == 0)
 		return 0;
 	if (now_mono_ms - memo->teardown_since_mono_ms < GATE_GIVE_UP_MS)
 		return error_wrap(err, "teardown waits for its report");

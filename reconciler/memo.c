@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,8 +67,8 @@ struct memo *memos_take(struct memos *memos, const char *namespace)
 
 static bool says_nothing(const struct memo *memo)
 {
-	return memo->errors_in_row == 0 && memo->teardown_since_mono_ms == 0 && memo->landed_run_id[0] == '\0' &&
-	       !memo->is_foreign && !memo->is_volume_bound;
+	return memo->errors_in_row == 0 && memo->teardown_since_mono_ms == 0 && memo->refused_since_mono_ms == 0 &&
+	       memo->starting_round[0] == '\0' && memo->landed_run_id[0] == '\0' && !memo->is_foreign && !memo->is_volume_bound;
 }
 
 // Only when the worker is through: what is being tried once more still is what it was.
@@ -117,6 +118,16 @@ void memo_failed(struct memo *memo, const struct error *err, int64_t now_mono_ms
 	memo->errors_in_row++;
 	wait = random_jitter(wait, JITTER_PERCENT);
 	memo->next_try_mono_ms = now_mono_ms + (err->retry_after_ms > wait ? err->retry_after_ms : wait);
+}
+
+int64_t memo_starting_ms(struct memo *memo, const char *round, int64_t now_mono_ms)
+{
+	const char *key = round == NULL ? "" : round;
+	if (strcmp(memo->starting_round, key) != 0) {
+		(void)snprintf(memo->starting_round, sizeof(memo->starting_round), "%s", key);
+		memo->starting_since_mono_ms = now_mono_ms;
+	}
+	return round == NULL ? 0 : now_mono_ms - memo->starting_since_mono_ms + 1;
 }
 
 void memo_succeeded(struct memo *memo)

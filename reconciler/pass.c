@@ -212,24 +212,25 @@ static int decide_all(struct manager *op, const struct worklist *worklist, struc
 }
 
 // The brake as another operator, or this one before its restart, left it.
-static int load_brake(struct manager *op, int64_t now_ms, int64_t now_mono_ms, struct error *err)
+static int load_brake(struct manager *op, int64_t now_mono_ms, struct error *err)
 {
 	if (op->is_brake_loaded)
 		return 0;
-	if (brake_load(op->k8s, op->settings->operator_namespace, now_ms, now_mono_ms, &op->brake, err) < 0)
+	if (brake_load(op->k8s, op->settings->operator_namespace, now_mono_ms, &op->brake, err) < 0)
 		return -1;
 	op->saved_brake = op->brake;
 	op->is_brake_loaded = true;
 	return 0;
 }
 
-void pass_save_brake(struct manager *op, int64_t now_ms, int64_t now_mono_ms)
+void pass_save_brake(struct manager *op, int64_t now_mono_ms)
 {
 	struct error err = {0};
 	const struct brake *now = &op->brake, *saved = &op->saved_brake;
-	if (now->answer == saved->answer && now->passes == saved->passes && now->since_mono_ms == saved->since_mono_ms)
+	// While it lasts, how long it has lasted is another each time.
+	if (now->passes == 0 && saved->passes == 0)
 		return;
-	if (brake_save(op->k8s, op->settings->operator_namespace, now, now_ms, now_mono_ms, &err) < 0)
+	if (brake_save(op->k8s, op->settings->operator_namespace, now, now_mono_ms, &err) < 0)
 		log_warn("the brake's state is not saved: a restart would begin the hold anew", LOG_ERR(&err));
 	else
 		op->saved_brake = *now;
@@ -263,7 +264,7 @@ int pass_decide(struct manager *op, bool is_current, int64_t now_ms, int64_t now
 		atomic_store(&op->is_current, false);
 		return 0;
 	}
-	if (load_brake(op, now_ms, now_mono_ms, err) < 0 || cache_begin(op->cache, &records, &count, err) < 0)
+	if (load_brake(op, now_mono_ms, err) < 0 || cache_begin(op->cache, &records, &count, err) < 0)
 		return -1;
 	int rc = decide_all(op, worklist, records, count, now_ms, now_mono_ms, out, err);
 	cache_end(op->cache);
@@ -317,7 +318,9 @@ static int consider_record(struct manager *op, const struct record *record, int6
 	const struct subject subject = {.entry = wanted->entry == NULL ? NULL : &entry,
 		.replica = has_replica ? &replica : NULL,
 		.scene = &scene,
-		.decided = wanted->action};
+		.decided = wanted->action,
+		// Only a worker's memo knows; it shall look.
+		.starting_ms = has_replica && replica.state == STATE_STARTING ? INT64_MAX : 0};
 	consider(op, record, &subject, now_ms);
 	if (wanted->entry != NULL)
 		entry_close(&entry);

@@ -33,8 +33,8 @@ MUST_CHECK int pass_fetch(struct manager *op, struct error *err);
 MUST_CHECK int pass_decide(
 	struct manager *op, bool is_current, int64_t now_ms, int64_t now_mono_ms, struct pass *out, struct error *err);
 
-// Keep the brake's state in the cluster when this pass has changed it.
-void pass_save_brake(struct manager *op, int64_t now_ms, int64_t now_mono_ms);
+// Keep the brake's state in the cluster while it holds, and that it does not any more.
+void pass_save_brake(struct manager *op, int64_t now_mono_ms);
 
 // Another operator leads: what this one decided is no base for what it does later.
 void pass_forget(struct manager *op);

@@ -264,6 +264,18 @@ static int act(struct work *w, struct decision *d, bool *again, struct error *er
 	return 0;
 }
 
+// How long its database has been coming up; and what is not owed any more is not refused either.
+static int64_t starting_ms(struct work *w)
+{
+	const struct replica *r = &w->look.replica;
+	if (!w->look.has_replica || r->report == NULL)
+		w->memo->refused_since_mono_ms = 0;
+	bool is_starting = w->look.has_replica && r->state == STATE_STARTING &&
+			   scene_deployment(&w->look.scene, r->round) != NULL &&
+			   !round_is_recovering(scene_pod(&w->look.scene, r->round, false));
+	return memo_starting_ms(w->memo, is_starting ? r->round : NULL, clock_mono_ms());
+}
+
 // Decide anew after each step, on what is known then.
 static int bring_forward(struct work *w, struct error *err)
 {
@@ -272,6 +284,7 @@ static int bring_forward(struct work *w, struct error *err)
 		struct decision d;
 		struct subject subject = decide_subject(&w->look);
 		subject.words = w->has_words ? &w->words : NULL;
+		subject.starting_ms = starting_ms(w);
 		int rc = decide(w->op, &subject, slots_has(w->op->slots, w->namespace), clock_wall_ms(), &d, err);
 		again = false;
 		if (rc == 0 && d.is_worked_on)
@@ -331,8 +344,8 @@ static void note_failure(struct work *w, const struct error *err)
 	memo_failed(w->memo, err, clock_mono_ms());
 	queue_add(w->op->queue, w->namespace, w->memo->next_try_mono_ms);
 	const int64_t now_ms = clock_wall_ms();
-	notes_trouble(w->op->notes, w->namespace, w->memo->errors_in_row,
-		now_ms + w->memo->next_try_mono_ms - clock_mono_ms(), err->text, now_ms);
+	notes_trouble(w->op->notes, w->namespace, w->memo->errors_in_row, now_ms + w->memo->next_try_mono_ms - clock_mono_ms(),
+		err->text, now_ms);
 	log_warn("replica not brought forward", LOG_STR("namespace", w->namespace), LOG_STR("kind", error_kind_text(err->kind)),
 		LOG_INT("errors_in_row", w->memo->errors_in_row), LOG_ERR(err));
 }

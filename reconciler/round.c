@@ -225,20 +225,30 @@ static bool is_hopeless(const struct pod_view *pod)
 	       (pod->prepare == PREPARE_WAITING && pod->prepare_restarts >= PREPARE_TRIES - 1);
 }
 
+// A node that is gone leaves a pod that runs for ever, and is being deleted.
+bool round_is_recovering(const struct pod_view *pod)
+{
+	return pod != NULL && pod->prepare == PREPARE_RUNNING && !pod->of.is_deleting;
+}
+
+// By the wall clock, where nobody has watched it.
+static int64_t waited_ms(const struct round_view *v, const struct deployment_view *deployment, const struct pod_view *pod)
+{
+	if (v->starting_ms > 0)
+		return v->starting_ms;
+	if (prepare_has_failed(pod))
+		return v->now_ms - pod->prepare_ended_at_ms;
+	if (pod != NULL && pod->prepare == PREPARE_DONE)
+		return v->now_ms - pod->prepare_ended_at_ms +
+		       (pod->prepare_restarts > 0 ? 0 : pod->prepare_started_at_ms - deployment->of.created_at_ms);
+	return v->now_ms - deployment->of.created_at_ms;
+}
+
 // The time-out counts scheduling, the image's way, and what comes after prepare. How long recovery may take nobody knows
 // beforehand: prepare watches it by its progress. Runs of prepare that ended badly are counted in tries.
 static bool is_out_of_time(const struct round_view *v, const struct deployment_view *deployment, const struct pod_view *pod)
 {
-	int64_t waited_ms = v->now_ms - deployment->of.created_at_ms;
-	// A node that is gone leaves a pod that runs for ever, and is being deleted.
-	if (pod != NULL && pod->prepare == PREPARE_RUNNING && !pod->of.is_deleting)
-		return false;
-	if (prepare_has_failed(pod))
-		waited_ms = v->now_ms - pod->prepare_ended_at_ms;
-	else if (pod != NULL && pod->prepare == PREPARE_DONE)
-		waited_ms = v->now_ms - pod->prepare_ended_at_ms +
-			    (pod->prepare_restarts > 0 ? 0 : pod->prepare_started_at_ms - deployment->of.created_at_ms);
-	return waited_ms > v->sizing.ready_timeout_ms;
+	return !round_is_recovering(pod) && waited_ms(v, deployment, pod) > v->sizing.ready_timeout_ms;
 }
 
 static void starting_step(const struct round_view *v, struct step *out)
@@ -258,7 +268,7 @@ static void starting_step(const struct round_view *v, struct step *out)
 		wait_for(out, "the checks of the database");
 	else if (is_hopeless(pod) || is_out_of_time(v, deployment, pod))
 		not_ready(v, pod, out);
-	else if (pod != NULL && pod->prepare == PREPARE_RUNNING)
+	else if (round_is_recovering(pod))
 		wait_for(out, "recovery");
 	else
 		wait_for(out, "PostgreSQL to come up");
@@ -298,7 +308,7 @@ bool round_is_over(const struct round_view *v, const char *key)
 	int64_t grace_ms = v->sizing.switchover_grace_ms;
 	if (has_failed && grace_ms > FAILED_GRACE_MAX_MS)
 		grace_ms = FAILED_GRACE_MAX_MS;
-	bool is_in_grace = since != REPLICA_NEVER && v->now_ms - since < grace_ms;
+	bool is_in_grace = since != REPLICA_NEVER && diff_elapsed_ms(v->now_ms, since) < grace_ms;
 	return key[0] != '\0' && !is_active && !is_in_hand && !is_in_grace;
 }
 

@@ -36,6 +36,8 @@ struct round_view {
 	const struct check_result *check_result; // with CHECK_DONE
 	const struct pod_words *words;           // of the round in hand; NULL until they are read, before it ends
 	int64_t now_ms;
+	int64_t starting_ms; // how long the database has been coming up, recovery not counted, as somebody saw it; 0: as the
+			     // wall clock says
 };
 
 struct step {
@@ -63,6 +65,9 @@ void next_step(const struct round_view *view, struct step *out);
 
 // Whether a round key in the replica's Namespace is over: neither active, nor in hand, nor within its grace.
 bool round_is_over(const struct round_view *view, const char *key);
+
+// PostgreSQL is being prepared: the ready time-out does not count that. pod may be NULL.
+bool round_is_recovering(const struct pod_view *pod);
 
 // No volume can be made for another round.
 bool round_volumes_in_use(const struct scene *scene);

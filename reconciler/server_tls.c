@@ -74,7 +74,7 @@ static int issue(struct manager *op, const struct round_view *v, struct cert_pai
 	return 0;
 }
 
-static int make(struct manager *op, const struct round_view *v, const struct build *b, enum adopt_result *found,
+static int make(struct manager *op, const struct round_view *v, const struct build *b, struct adopted *found,
 	int64_t *renew_at_ms, struct error *err)
 {
 	AUTO(cert_pair) struct cert_pair pair = {0};
@@ -125,7 +125,7 @@ static int have_certificate(
 	struct manager *op, const struct round_view *v, const struct build *b, struct patch *p, struct error *err)
 {
 	int64_t renew_at_ms = 0;
-	enum adopt_result found = ADOPT_FOUND;
+	struct adopted found = {.result = ADOPT_FOUND};
 	int rc = -1;
 	// The annotation says that it should be there: then it is looked for before one is made.
 	bool is_known = v->replica->tls_renew_at_ms != REPLICA_NEVER;
@@ -133,7 +133,7 @@ static int have_certificate(
 		rc = renew(op, v, b, &renew_at_ms, err);
 	if (!is_known || (rc < 0 && err->kind == ERROR_NOT_FOUND)) {
 		rc = make(op, v, b, &found, &renew_at_ms, err);
-		if (rc == 0 && found == ADOPT_FOUND)
+		if (rc == 0 && found.result == ADOPT_FOUND)
 			rc = renew(op, v, b, &renew_at_ms, err);
 	}
 	if (rc < 0) {

@@ -52,12 +52,15 @@ static int get_credentials(struct manager *op, const struct round_view *v, struc
 // Unlike the other objects, a Secret that is there already gets the new keys: the old ones may have expired.
 static int put_secret(struct manager *op, const struct round_view *v, const json_t *secret, struct error *err)
 {
-	enum adopt_result found;
-	if (adopt_create(op, &K8S_SECRET, v->replica, secret, v->now_ms, &found, err) < 0)
+	struct adopted there;
+	if (adopt_create(op, &K8S_SECRET, v->replica, secret, v->now_ms, &there, err) < 0)
 		return -1;
-	if (found == ADOPT_MADE)
+	if (there.result == ADOPT_MADE)
 		return 0;
-	AUTO(json) json_t *patch = json_pack("{s:O}", "data", json_object_get(secret, "data"));
+	// With the version that was read: a patch of an operator that is long gone must not bring back its keys.
+	AUTO(json)
+	json_t *patch = json_pack("{s:{s:s, s:O}, s:O}", "metadata", "resourceVersion", there.resource_version, "ownerReferences",
+		json_find(secret, "metadata", "ownerReferences"), "data", json_object_get(secret, "data"));
 	const char *name = json_find_str(secret, "metadata", "name");
 	if (patch == NULL || name == NULL)
 		return error_no_memory(err, "secret");
@@ -90,16 +93,23 @@ static int make_replica_objects(struct manager *op, const struct round_view *v, 
 	return 0;
 }
 
-static int make_round_objects(struct manager *op, const struct round_view *v, const struct build *b,
-	const struct canopy_credentials *credentials, struct error *err)
+static int make_volume(
+	struct manager *op, const struct round_view *v, const struct build *b, struct adopted *out, struct error *err)
+{
+	AUTO(json) json_t *pvc = NULL;
+	const struct build_round round = step_round(v);
+	return build_pvc(b, &round, &pvc, err) < 0 ? -1 : adopt_create(op, &K8S_PVC, v->replica, pvc, v->now_ms, out, err);
+}
+
+static int make_secret_and_job(struct manager *op, const struct round_view *v, const struct build *b,
+	const struct canopy_credentials *credentials, const struct adopted *volume, struct error *err)
 {
 	AUTO(json) json_t *secret = NULL;
-	AUTO(json) json_t *pvc = NULL;
 	AUTO(json) json_t *job = NULL;
-	const struct build_round round = step_round(v);
+	struct build_round round = step_round(v);
+	round.volume_uid = volume->uid;
 
 	if (build_restore_secret(b, &round, credentials, &secret, err) < 0 || put_secret(op, v, secret, err) < 0 ||
-		build_pvc(b, &round, &pvc, err) < 0 || adopt_create(op, &K8S_PVC, v->replica, pvc, v->now_ms, NULL, err) < 0 ||
 		build_restore_job(b, &round, &job, err) < 0)
 		return -1;
 	return adopt_create(op, &K8S_JOB, v->replica, job, v->now_ms, NULL, err);
@@ -109,11 +119,12 @@ int step_make(struct manager *op, struct round_view *v, struct error *err)
 {
 	char job[OBJECT_NAME_SIZE], note[NOTE_SIZE];
 	AUTO(canopy_credentials) struct canopy_credentials credentials = {0};
+	struct adopted volume;
 	const struct build b = step_build(op, v);
 
-	// Rights and policies first: credentials are counted by canopy from their first issue, so nothing that can fail for our
-	// own reasons should come between them and the Job.
-	if (make_replica_objects(op, v, &b, err) < 0)
+	// Rights, policies and volume first: credentials are counted by canopy from their first issue, so nothing that can fail
+	// for our own reasons should come between them and the Job.
+	if (make_replica_objects(op, v, &b, err) < 0 || make_volume(op, v, &b, &volume, err) < 0)
 		return -1;
 	if (get_credentials(op, v, &credentials, err) < 0) {
 		const struct error why = *err;
@@ -121,7 +132,7 @@ int step_make(struct manager *op, struct round_view *v, struct error *err)
 			return credentials_refused(op, v, &why, err);
 		return error_wrap(err, "credentials");
 	}
-	if (make_round_objects(op, v, &b, &credentials, err) < 0)
+	if (make_secret_and_job(op, v, &b, &credentials, &volume, err) < 0)
 		return -1;
 	name_restore(v->replica->round, job);
 	log_info("restore started", LOG_STR("namespace", v->replica->namespace), LOG_STR("job", job),

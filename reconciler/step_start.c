@@ -14,7 +14,7 @@ typedef int (*build_password_secret)(const struct build *b, const struct secret 
 
 // Made once a replica: what is there stays.
 static int make_password(struct manager *op, const struct round_view *v, const struct build *b, build_password_secret build,
-	enum adopt_result *found, struct error *err)
+	struct adopted *found, struct error *err)
 {
 	AUTO(secret) struct secret password = {0};
 	AUTO(json) json_t *object = NULL;
@@ -25,12 +25,12 @@ static int make_password(struct manager *op, const struct round_view *v, const s
 
 static int make_secrets(struct manager *op, const struct round_view *v, const struct build *b, struct patch *p, struct error *err)
 {
-	enum adopt_result found = ADOPT_FOUND;
+	struct adopted found = {.result = ADOPT_FOUND};
 	bool is_standing = !intents_is_once((enum settings_intent)v->entry->known_intent);
 	if (make_password(op, v, b, build_superuser_secret, NULL, err) < 0 ||
 		(is_standing && make_password(op, v, b, build_analytics_secret, &found, err) < 0))
 		return -1;
-	if (found == ADOPT_MADE)
+	if (found.result == ADOPT_MADE)
 		server_tls_note_told(b, authority_trust(op->authority), p);
 	return server_tls_provide(op, v, b, p, err);
 }

@@ -180,7 +180,7 @@ int step_do(
 		if (rc == 0)
 			rc = tell_before_report(op, view, err);
 		if (rc == 0)
-			rc = gate_send(op, view->replica, memo, view->now_ms, err);
+			rc = gate_send(op, view->replica, memo, view->now_ms, clock_mono_ms(), err);
 		break;
 	case STEP_DISCARD:
 		rc = sweep_all(op, view, err);

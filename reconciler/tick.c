@@ -102,7 +102,7 @@ static int run_pass(struct manager *op, int64_t begin_mono_ms, struct error *err
 		log_warn("worklist not fetched: nothing is provisioned, refreshed or torn down until it is", LOG_ERR(&fetch_err));
 	if (pass_decide(op, is_current, clock_wall_ms(), begin_mono_ms, &pass, err) < 0)
 		return -1;
-	pass_save_brake(op, clock_wall_ms(), begin_mono_ms);
+	pass_save_brake(op, begin_mono_ms);
 	if (pass_enqueue(op, clock_wall_ms(), err) < 0)
 		return -1;
 	if (is_current) {

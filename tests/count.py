@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Add up what the test runs reported (JUnit files of Meson) and say it in one line.
 
-usage: count.py BUILD_FOLDER...
+usage: count.py [--faults FILE.json] BUILD_FOLDER...
+--faults: each life of tests/fault/faults.py --all counts as one test, and a run that did not come to its end as one that failed.
 Exit 1 when anything failed, when nothing ran, or, with CI=true, when anything was skipped.
 """
+import json
 import os
 import sys
 import xml.etree.ElementTree as ET
@@ -22,9 +24,25 @@ def verdict(case):
     return "skipped" if case.find("skipped") is not None else "passed"
 
 
+def count_faults(path, counts):
+    try:
+        with open(path) as file:
+            figures = json.load(file)
+    except OSError as error:
+        figures = {"cycles": 0, "failed": 0, "failures": [], "is_whole": False}
+        print(f"failed: {error}")
+    counts["passed"] += figures["cycles"] - figures["failed"]
+    counts["failed"] += figures["failed"] + (not figures["is_whole"])
+    for row in figures["failures"]:
+        print(f"failed: {row['case']}")
+
+
 def main():
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
-    for folder in sys.argv[1:]:
+    counts, folders = {"passed": 0, "failed": 0, "skipped": 0}, sys.argv[1:]
+    if folders[:1] == ["--faults"]:
+        count_faults(folders[1], counts)
+        folders = folders[2:]
+    for folder in folders:
         for suite, case in cases(folder):
             kind = verdict(case)
             counts[kind] += 1

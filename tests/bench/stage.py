@@ -149,13 +149,13 @@ class Stage:
         if self.running[name].wait(30) != 0:
             raise SystemExit(f"{name} ended with {self.running[name].returncode}: {self.log(name)[-2000:]}")
 
-    def operator(self, is_held=False, **settings):
+    def operator(self, is_held=False, name="operator", **settings):
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.metrics_url = f"http://127.0.0.1:{port}/metrics"
         environment = {"CANOPY_BASE_URL": self.canopy, "KUBECONFIG": str(self.dir / "kubeconfig"), "CANOPY_RECONCILE_INTERVAL_SECS": "1",
                        "OPERATOR_NAMESPACE": OPERATOR_NAMESPACE, "METRICS_ADDR": f"127.0.0.1:{port}", "CREDENTIALS": "direct"}
-        return self.spawn("operator", [self.build / "reconciler/understory", "run"], is_held, **{**environment, **settings})
+        return self.spawn(name, [self.build / "reconciler/understory", "run"], is_held, **{**environment, **settings})
 
     def bare(self, lines, threads):
         """Let the bare client send these lines (tests/bench/bare.c); its CPU seconds."""
@@ -165,10 +165,18 @@ class Stage:
         return float(done.stdout.split()[2])
 
     def __exit__(self, *_):
+        hung = []
         for process in reversed(self.running.values()):
             process.send_signal(signal.SIGTERM)
-            process.wait(30)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                hung.append(str(process.args[0]))
         shutil.rmtree(self.dir)
+        if hung:
+            raise SystemExit(f"did not end: {', '.join(hung)}")
 
     def log(self, name):
         return (self.dir / (name + ".log")).read_text(errors="replace")

@@ -83,8 +83,12 @@ void sample_init(struct sample *s, enum settings_intent intent, const char *engi
 		.broker_ca_pem = SAMPLE_BROKER_CA,
 		.postgres_ca_pem = SAMPLE_BROKER_CA,
 	};
-	s->round = (struct build_round){
-		.key = "0a1b2c3d", .snapshot_id = SAMPLE_SNAPSHOT, .attempt = 1, .pvc_bytes = 20 * GIB, .run_id = SAMPLE_RUN_ID};
+	s->round = (struct build_round){.key = "0a1b2c3d",
+		.snapshot_id = SAMPLE_SNAPSHOT,
+		.attempt = 1,
+		.pvc_bytes = 20 * GIB,
+		.run_id = SAMPLE_RUN_ID,
+		.volume_uid = SAMPLE_VOLUME_UID};
 	s->restored = (struct build_restored){.postgres_major = 15, .bytes = 48779104, .files = 1271};
 	s->password = secret("p w");
 	s->certificate = (struct cert_pair){.cert_pem = text("certificate"), .key_pem = secret("its key")};

@@ -271,6 +271,31 @@ static void keys_of_the_store_enter_the_cluster_with_direct_credentials_only(voi
 	assert_int_equal(json_object_size(json_find(proxied, "data")), 3);
 }
 
+// One that is made late has no volume any more: the garbage collector takes it.
+static void the_rounds_secret_belongs_to_its_volume(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	AUTO(json) json_t *secret = NULL;
+	AUTO(json) json_t *volume = NULL;
+	json_t *nothing = NULL;
+	assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &secret, &err), err);
+	assert_ok(build_pvc(&s.build, &s.round, &volume, &err), err);
+	const json_t *owners = json_find(secret, "metadata", "ownerReferences");
+	assert_int_equal(json_array_size(owners), 1);
+	const json_t *owner = json_array_get(owners, 0);
+	assert_int_equal(json_object_size(owner), 4);
+	assert_str(json_find_str(volume, "apiVersion"), owner, "apiVersion");
+	assert_str(json_find_str(volume, "kind"), owner, "kind");
+	assert_str(json_find_str(volume, "metadata", "name"), owner, "name");
+	assert_str(SAMPLE_VOLUME_UID, owner, "uid");
+	s.round.volume_uid = "";
+	assert_error(build_restore_secret(&s.build, &s.round, &s.credentials, &nothing, &err), err, ERROR_INTERNAL,
+		"the uid of pgdata-0a1b2c3d is not known");
+}
+
 // A pod waits for ever for a key that its Secret lacks.
 static void credentials_without_a_token_have_an_empty_one(void **state)
 {
@@ -685,6 +710,7 @@ int main(void)
 		cmocka_unit_test(an_endpoint_that_is_no_url_is_refused),
 		cmocka_unit_test(secrets_hold_what_pods_and_people_need),
 		cmocka_unit_test(keys_of_the_store_enter_the_cluster_with_direct_credentials_only),
+		cmocka_unit_test(the_rounds_secret_belongs_to_its_volume),
 		cmocka_unit_test(credentials_without_a_token_have_an_empty_one),
 		cmocka_unit_test(the_volume_has_the_rounds_size),
 		cmocka_unit_test(the_restore_job_tries_again_only_what_may_pass),

@@ -185,7 +185,9 @@ class World:
         secret, claim, job = objects_of_a_round(self.dump, way, key, changes)
         secret['data'].update(repositoryPassword=encoded('hidden-password'), brokerCaCertificate=encoded(self.ca))
         claim['spec']['storageClassName'] = ''
-        for thing in (secret, claim, job):
+        volume = self.cluster.create(claim)
+        secret['metadata']['ownerReferences'][0]['uid'] = volume['metadata']['uid']  # of another it would be collected
+        for thing in (secret, job):
             self.cluster.create(thing)
 
     def is_killed(self, way, label, key):

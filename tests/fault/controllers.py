@@ -17,7 +17,9 @@ RESTORE_MESSAGE = '{"postgres_version":"%s","bytes":4831838208,"files":1412}\n'
 FAILURE_MESSAGE = '{"error":"pg_control of the capture is not readable","stage":"capture"}\n'
 EXIT_INCOMPLETE = 15  # builders/exit_codes.h: the backup is at fault
 
-PATHS = {"namespaces": "/api/v1/namespaces", "jobs": "/apis/batch/v1/jobs", "deployments": "/apis/apps/v1/deployments"}
+PATHS = {"namespaces": "/api/v1/namespaces", "jobs": "/apis/batch/v1/jobs", "deployments": "/apis/apps/v1/deployments",
+         "persistentvolumeclaims": "/api/v1/persistentvolumeclaims"}
+RUN = ("jobs", "deployments")
 
 
 def recorded_status(file):
@@ -64,7 +66,7 @@ class Controllers:
                 self.now[kind].pop(key, None)
             else:
                 self.now[kind][key] = item
-        if event["type"] == "ADDED" and kind != "namespaces":
+        if event["type"] == "ADDED" and kind in RUN:
             try:
                 (self.run_job if kind == "jobs" else self.run_deployment)(item)
             except OSError as error:  # its Namespace may be on its way out
@@ -77,7 +79,7 @@ class Controllers:
         labels = {**template["metadata"].get("labels", {}), **more_labels}
         reference = {"apiVersion": owner["apiVersion"], "kind": kind, "name": meta["name"], "uid": meta["uid"], "controller": True}
         call("POST", where, {"metadata": {"name": meta["name"] + "-pod", "labels": labels, "ownerReferences": [reference]},
-                             "spec": template["spec"]})
+                             "spec": {**template["spec"], "nodeName": "node"}})  # on a node it holds its claim
         call("PATCH", f"{where}/{meta['name']}-pod/status", {"status": status}, MERGE)
 
     def set_status(self, plural, item, status):

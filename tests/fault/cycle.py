@@ -16,14 +16,15 @@ from replicas import round_key
 from stage import OPERATOR_NAMESPACE, P, Stage, call, differences, entry, namespace
 
 OTHER_SERVER = "00000000-0000-0000-0000-000000000003"
-LIMIT_S, HARD_LIMIT_S = 60, 180  # the harder ones: late answers, storms
+LIMIT_S, HARD_LIMIT_S = 60, 180  # the harder ones: late answers, storms, two operators
 SETTLED_PASSES, SETTLED_S = 1, 0.3  # that begin after the end was reached, and time for its work: what is done twice is done by then
 AFTER_KILL_S = 0.1  # requests that the killed operator had sent are carried out meanwhile
 
+# quick: what a deep check finds, tests/reconciler/test_check_deep.c asks; here it would cost more than all the rest of a life.
 CONFIG = """
 retry: {backoff: [0, 0, 0]}
 intents:
-  verify: {switchoverGrace: 0}
+  verify: {switchoverGrace: 0, depth: quick}
   analytics: {switchoverGrace: 0}
   disaster-recovery: {switchoverGrace: 0}
 """
@@ -52,6 +53,7 @@ KNOWN_UUIDS = {e[key] for e in FIRST for key in ("replica_id", "server_id", "gro
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 CLUSTER_IP = re.compile(r"10(?:\.\d+){3}")
+OPERATORS = ("operator", "second")
 MADE_BY_CHANCE = ("postgres-superuser", "postgres-tls", "analytics-credentials")
 
 
@@ -120,13 +122,13 @@ class Cycle:
                     if self.result.problems:
                         self.keep_evidence()
             self.controllers.stop()
-        except SystemExit as error:  # a part of the stage did not come up, or did not end well
-            self.result.wrong("stage", str(error))
+        except (SystemExit, Exception) as error:  # a part of the stage did not come up, did not answer, or did not end well
+            self.result.wrong("stage", f"{type(error).__name__}: {error}")
         self.result.seconds = time.monotonic() - begin
         return self.result
 
     def live(self):
-        (self.stage.dir / "config.yaml").write_text(CONFIG)
+        self.config_file().write_text(CONFIG)
         self.begin_operator()
         if self.reach("the first state", self.is_first_state):
             self.stage.canopy_wants(THEN)
@@ -134,17 +136,27 @@ class Cycle:
                 passes = self.worklists_asked()
                 self.reach("rest", lambda: self.worklists_asked() >= passes + SETTLED_PASSES and self.is_end())
                 time.sleep(SETTLED_S)
-        self.stage.stop("operator")
+        self.end_operators()
         self.judge()
 
     # --- the operator, and its end by the fault
 
     def begin_operator(self):
-        self.operator = self.stage.operator(is_held=True, METRICS_ADDR="127.0.0.1:0", LEADER_ELECTION="off",
-                                            UNDERSTORY_CONFIG=str(self.stage.dir / "config.yaml"))
-        self.case.begin(self.stage, self.kills, self.operator.pid)
-        self.operator.stdin.write(b"\n")
-        self.operator.stdin.close()
+        self.operator = self.start(LEADER_ELECTION="off")
+
+    def config_file(self):
+        return self.stage.dir / "config.yaml"
+
+    def start(self, **settings):
+        """An operator for which the faults of its life are set before it begins."""
+        operator = self.stage.operator(is_held=True, METRICS_ADDR="127.0.0.1:0", UNDERSTORY_CONFIG=str(self.config_file()), **settings)
+        self.case.begin(self.stage, self.kills, operator.pid)
+        operator.stdin.write(b"\n")
+        operator.stdin.close()
+        return operator
+
+    def end_operators(self):
+        self.stage.stop("operator")
 
     def operator_lives_on(self):
         """Start it again where a fault killed it. False: it ended of itself."""
@@ -154,16 +166,19 @@ class Cycle:
         if self.operator.returncode != -signal.SIGKILL or not any(fault.kills for fault in hits):
             return False
         time.sleep(AFTER_KILL_S)
-        owed = (self.controllers.annotations(name).get("report") for name in LIVES)
-        self.owed_at_kill.update(json.loads(report)["run_id"] for report in owed if report is not None)
+        self.note_owed()
         self.hits += hits
         self.kills += 1
         self.all_arrived_at = max(self.all_arrived_at, time.monotonic() + max(fault.linger_s for fault in hits))
         self.begin_operator()
         return True
 
+    def note_owed(self):
+        owed = (self.controllers.annotations(name).get("report") for name in LIVES)
+        self.owed_at_kill.update(json.loads(report)["run_id"] for report in owed if report is not None)
+
     def reach(self, what, is_reached):
-        end = time.monotonic() + (HARD_LIMIT_S if self.case.is_late or self.case.is_storm else LIMIT_S)
+        end = time.monotonic() + (HARD_LIMIT_S if self.case.is_hard else LIMIT_S)
         while not is_reached():
             if not self.operator_lives_on():
                 self.result.wrong("operator ended", f"with {self.operator.returncode} before {what}")
@@ -171,7 +186,7 @@ class Cycle:
             if time.monotonic() > end:
                 self.result.wrong("not reached", f"{what}: {self.what_is()}")
                 return False
-            time.sleep(0.02)
+            time.sleep(0.05)
         return True
 
     # --- how far it is
@@ -192,9 +207,9 @@ class Cycle:
     def is_swept(self, e):
         """Only the round that serves is left."""
         where = namespace(e)
-        active = self.controllers.annotations(where).get("active-round")
-        return self.controllers.names("jobs", where) == {f"restore-{active}"} and \
-            self.controllers.names("deployments", where) == {f"postgres-{active}"}
+        active = self.controllers.annotations(where).get("active-round", "")
+        return all(self.controllers.names(kind, where) == {prefix + active} for kind, prefix in (
+            ("jobs", "restore-"), ("deployments", "postgres-"), ("persistentvolumeclaims", "pgdata-")))
 
     def has_ended(self, e, lives):
         """Its Namespace came and went as often, or once more by a request that came late."""
@@ -289,7 +304,7 @@ class Cycle:
         for row in call("GET", self.stage.canopy + "/_captured"):
             if row["path"] == "/restore-credentials":
                 asks[row["body"].get("run_id")].append(row["time"])
-        failures = sum(fault.times for fault in self.hits)
+        failures = sum(fault.failures for fault in self.hits)
         again = {run: times for run, times in asks.items() if len(times) > 1}
         for run, times in again.items():
             job = made_at.get(job_of_run.get(run))
@@ -326,7 +341,7 @@ class Cycle:
 
     def keep_evidence(self):
         found = {"objects": "\n".join(f"{' '.join(key)} {text}" for key, text in self.stage.cluster().items())}
-        found.update((name, self.stage.log(name)) for name in ("requests", "api", "canopy", "operator"))
+        found.update((name, self.stage.log(name)) for name in ("requests", "api", "canopy", *OPERATORS) if name in self.stage.running or name == "requests")
         self.result.evidence = "".join(f"--- {name}\n{text}\n" for name, text in found.items())
 
 

@@ -4,7 +4,7 @@ cases.py).
 
 usage: faults.py BUILD_FOLDER --some            a sample that takes about a minute; speaks TAP
        faults.py BUILD_FOLDER --all FILE.json [TEXT]   every case, or those with this text in their names; prints a table; logs of those
-                                                       that fail go to the folder FILE
+                                                       that fail go to the folder FILE. What there is so far is written again and again
        faults.py BUILD_FOLDER --list            the faults one by one
        faults.py BUILD_FOLDER --case CASE       one case, with the logs when it fails
 """
@@ -19,12 +19,16 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
-from cases import Case, all_faults, class_of, late_faults, requests_of, storm
+from cases import Case, StaleCase, all_faults, class_of, clock_cases, late_faults, requests_of, stop_cases, storm
+from clocks import JumpingClock
 from cycle import LIVES, REPORTS, Cycle
+from leaders import StalePicture, TwoOperators
 from postgres import Postgres
 
-BASELINES, PARALLEL = 3, 4
-SOME_FAULTS, SOME_STORMS, SOME_SECONDS = 60, 4, 75
+# A life is waiting most of its time (0.6 s of CPU in 5 s), and one in which somebody is stopped or waits for an answer still more.
+BASELINES, PARALLEL, PARALLEL_IDLE = 3, 6 * os.cpu_count(), 14 * os.cpu_count()
+SOME_PARALLEL = 3 * os.cpu_count()  # beside other tests, and under a sanitizer
+SOME_FAULTS, SOME_STORMS, SOME_STOPS, SOME_CLOCKS, SOME_SECONDS = 60, 4, 2, 4, 75
 STORMS = 60
 # Order among replicas differs from run to run, so now and then a request does not come.
 MISSED_MOST = 0.05
@@ -38,7 +42,7 @@ class Run:
         self.build, self.postgres, self.wanted = build, postgres, None
 
     def baselines(self, count=BASELINES):
-        with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
+        with concurrent.futures.ThreadPoolExecutor(count) as pool:
             results = list(pool.map(lambda _: Cycle(self.build, self.postgres).run(), range(count)))
         self.wanted = results[0].cluster
         for result in results:
@@ -48,16 +52,18 @@ class Run:
         return results
 
     def case(self, case):
-        return Cycle(self.build, self.postgres, case, self.wanted).run()
+        kind = StalePicture if isinstance(case, StaleCase) else TwoOperators if case.is_for_two else \
+            JumpingClock if case.is_jumping else Cycle
+        return kind(self.build, self.postgres, case, self.wanted).run()
 
-    def cases(self, cases, seconds, on_result):
+    def cases(self, cases, seconds, on_result, parallel=PARALLEL):
         """on_result(case, result) as they come in; none begins any more when the time is over. How many were run."""
         end = time.monotonic() + seconds
         done, waiting = 0, iter(cases)
-        with concurrent.futures.ThreadPoolExecutor(PARALLEL) as pool:
+        with concurrent.futures.ThreadPoolExecutor(parallel) as pool:
             running = {}
             while True:
-                while len(running) < PARALLEL and time.monotonic() < end and (case := next(waiting, None)) is not None:
+                while len(running) < parallel and time.monotonic() < end and (case := next(waiting, None)) is not None:
                     running[pool.submit(self.case, case)] = case
                 if not running:
                     return done
@@ -95,8 +101,8 @@ def some(build):
         run = Run(build, postgres)
         begin = time.monotonic()
         faults = all_faults(run.baselines())
-        cases = [storm(seed, faults) for seed in range(SOME_STORMS)] + mixed(faults)[:SOME_FAULTS]
-        done = run.cases(cases, SOME_SECONDS - (time.monotonic() - begin), on_result)
+        cases = stop_cases(faults)[:SOME_STOPS] + clock_cases(faults)[:SOME_CLOCKS] + [storm(seed, faults) for seed in range(SOME_STORMS)] + mixed(faults)[:SOME_FAULTS]
+        done = run.cases(cases, SOME_SECONDS - (time.monotonic() - begin), on_result, SOME_PARALLEL)
     is_enough = done >= len(cases) / 6 and len(missed) <= max(1, done * MISSED_MOST)
     print(f"{'ok' if is_enough else 'not ok'} {next(numbers)} - {done} cases are run, and the fault comes to pass in all but {len(missed)}")
     for line in missed:
@@ -145,6 +151,15 @@ def everything(build, output, text):
     begin = time.monotonic()
     totals = Totals()
     folder = output.with_suffix("")
+    sent = collections.Counter()
+
+    def write(is_whole):
+        figures = {**totals.figures(), "requests_in_a_cycle": dict(sent), "seconds": round(time.monotonic() - begin), "only": text,
+                   "is_whole": is_whole}
+        new = output.with_suffix(".new")
+        new.write_text(json.dumps(figures, indent=1) + "\n")
+        new.replace(output)
+        return figures
 
     def on_result(case, result):
         totals.add(case, result)
@@ -155,34 +170,36 @@ def everything(build, output, text):
             print("\n  ".join(["FAILED", *problem_lines(result), f"replay: {replay(build, case)}", f"logs: {evidence}"]), flush=True)
         if totals.cycles % 50 == 0:
             print(f"{totals.cycles} cycles, {len(totals.failed)} failed, {time.monotonic() - begin:.0f} s", flush=True)
+            write(False)
 
     with Postgres(LIVES) as postgres:
         run = Run(build, postgres)
         results = run.baselines()
-        sent = collections.Counter()
         for (side, verb, path), count in requests_of(results[0]).items():
             sent[class_of(side, verb, path)] += count
-        faults = all_faults(results, text)
-        late = mixed(late_faults(faults))
-        print(f"requests in a cycle: {dict(sent)}; {len(faults)} faults one by one, {len(late)} late answers, {STORMS} storms", flush=True)
-        cases = [*late, *(storm(seed, faults) for seed in range(STORMS)), *mixed(faults)]
+        faults = all_faults(results)
+        late, stops = mixed(late_faults(faults)), stop_cases(faults)
+        print(f"requests in a cycle: {dict(sent)}; {len(faults)} faults one by one, {STORMS} storms, {len(late)} late answers, "
+              f"{len(stops)} cases of two operators, {len(clock_cases(faults))} jumps of the clock", flush=True)
         try:
-            run.cases([case for case in cases if text in case.name()], float("inf"), on_result)
-        except SystemExit:
-            show(totals.figures())  # what there is; the file is for whole runs
+            for cases, parallel in (([*stops, *late], PARALLEL_IDLE),
+                                    ([*clock_cases(faults), *(storm(seed, faults) for seed in range(STORMS)), *mixed(faults)], PARALLEL)):
+                run.cases([case for case in cases if text in case.name()], float("inf"), on_result, parallel)
+        except BaseException:
+            show(write(False))
             raise
-    figures = {**totals.figures(), "requests_in_a_cycle": dict(sent), "seconds": round(time.monotonic() - begin)}
-    output.write_text(json.dumps(figures, indent=1) + "\n")
-    show(figures)
+    show(write(True))
     return 1 if totals.failed or len(totals.missed) > totals.cycles * MISSED_MOST else 0
 
 
 def show(figures):
-    print(f"\n{'requests':12}{'fault':16}{'cycles':>8}{'faults':>8}{'failed':>8}{'not reached':>13}")
+    """As a table of README.md."""
+    print("\n| requests | fault | lives | faults | wrong | not reached |\n|---|---|---:|---:|---:|---:|")
     for row in figures["by_kind"]:
-        print(f"{row['class']:12}{row['fault']:16}{row['cycles']:>8}{row['hits']:>8}{row.get('failed', 0):>8}{row.get('missed', 0):>13}")
+        print(f"| {row['class']} | {row['fault']} | {row['cycles']} | {row['hits']} | {row.get('failed', 0)} | {row.get('missed', 0)} |")
+    print()
     for name, value in figures.items():
-        if isinstance(value, (int, float)):
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
             print(f"{name:28}{value:>12}")
 
 

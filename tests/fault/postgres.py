@@ -65,7 +65,8 @@ class Postgres:
                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until("PostgreSQL", self.answers, 60)
         # What a backup of nothing would lack: the operator wants to see an application's database.
-        self.run("psql", "-h", self.address, "-U", "postgres", "-X", "-q", "-c", "CREATE DATABASE clinic")
+        self.run("psql", "-h", self.address, "-U", "postgres", "-X", "-q", "-c", "CREATE DATABASE clinic",
+                 "-c", "ALTER DATABASE template1 ALLOW_CONNECTIONS false")  # one connection less in each check
 
     def make_certificates(self):
         self.make_certificate("ca", "/CN=CA of the faults", "basicConstraints=critical,CA:TRUE", "-days", "900")

@@ -53,6 +53,18 @@ static const struct row rows[] = {
 		REASON_IN_SYNC},
 	{"failed once, after five minutes", "verify", S1, FAILED("s1", "1", "2026-11-20T11:54:00Z"), "", ACTION_REFRESH,
 		REASON_RETRY},
+	{"failed once, by a clock that is a little ahead", "verify", S1, FAILED("s1", "1", "2026-11-20T12:04:00Z"), "",
+		ACTION_NONE, REASON_IN_SYNC},
+	{"failed once, tomorrow: the clock was set back", "verify", S1, FAILED("s1", "1", "2026-11-21T12:00:00Z"), "",
+		ACTION_REFRESH, REASON_RETRY},
+	{"failed three times, tomorrow", "verify", S1, FAILED("s1", "3", "2026-11-21T12:00:00Z"), "", ACTION_NONE,
+		REASON_IN_SYNC},
+	{"restored tomorrow: newer snapshot within its minimum_ttl", "analytics", S2 ",\"params\":{\"minimum_ttl\":7200}",
+		"\"restore-state\":\"active\",\"last-restored-snapshot-id\":\"s1\",\"last-restored-at\":\"2026-11-21T12:00:00Z\"",
+		"", ACTION_REFRESH, REASON_NEWER_SNAPSHOT},
+	{"restored tomorrow: not stale", "analytics", S1 ",\"overdue_after_seconds\":3599",
+		"\"restore-state\":\"active\",\"last-restored-snapshot-id\":\"s1\",\"last-restored-at\":\"2026-11-21T12:00:00Z\"",
+		"", ACTION_NONE, REASON_IN_SYNC},
 	{"failed twice, within thirty minutes", "verify", S1, FAILED("s1", "2", "2026-11-20T11:31:00Z"), "", ACTION_NONE,
 		REASON_IN_SYNC},
 	{"failed twice, after thirty minutes", "verify", S1, FAILED("s1", "2", "2026-11-20T11:29:00Z"), "", ACTION_REFRESH,
@@ -275,6 +287,7 @@ static void refused_credentials_wait_six_hours_or_for_another_declaration(void *
 	} cases[] = {
 		{"same declaration, five hours", fingerprint, "2026-11-20T07:00:00Z", ACTION_NONE},
 		{"same declaration, six hours", fingerprint, "2026-11-20T06:00:00Z", ACTION_REFRESH},
+		{"same declaration, tomorrow: the clock was set back", fingerprint, "2026-11-21T12:00:00Z", ACTION_REFRESH},
 		{"another declaration", "00000000", "2026-11-20T11:59:59Z", ACTION_REFRESH},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

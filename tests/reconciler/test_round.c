@@ -45,6 +45,7 @@ struct row {
 	const char *intent, *entry; // entry NULL: not in the worklist
 	const char *annotations;
 	struct seen seen;
+	int64_t starting_ms;
 	bool has_slot;
 	enum check_state check;
 	enum report_grade check_grade;
@@ -122,6 +123,12 @@ static const struct row rows[] = {
 	{.label = "starting, Deployment missing, Job complete", .intent = "verify", .entry = S1, .annotations = STARTING,
 		.seen = {.round = KEY, .has_job = true, .job = JOB_COMPLETE, .has_restore_pod = true, .message = RESTORED_MESSAGE},
 		.kind = STEP_START},
+	{.label = "starting, the clock jumps forward", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .deployment_age_ms = MINUTES(24 * 60)},
+		.starting_ms = MINUTES(29), .kind = STEP_WAIT, .text = "PostgreSQL to come up"},
+	{.label = "starting, the clock jumps back", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .deployment_age_ms = -MINUTES(24 * 60)},
+		.starting_ms = MINUTES(31), .kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .text = "not available in time"},
 	{.label = "starting, not available yet", .intent = "verify", .entry = S1, .annotations = STARTING,
 		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .deployment_age_ms = MINUTES(29)},
 		.kind = STEP_WAIT, .text = "PostgreSQL to come up"},
@@ -434,7 +441,8 @@ static void check_row(const struct row *row, const struct settings *settings)
 		.has_slot = row->has_slot,
 		.check = row->check,
 		.check_result = &result,
-		.now_ms = scene_now_ms()};
+		.now_ms = scene_now_ms(),
+		.starting_ms = row->starting_ms};
 	next_step(&view, &step);
 	if (step.kind != row->kind)
 		fail_msg("%s: %s (%s), expected %s", row->label, step_kind_text[step.kind], step.text, step_kind_text[row->kind]);
