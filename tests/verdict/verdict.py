@@ -220,7 +220,7 @@ FAULTS = [
     (Cell("tablespace-dangling", stage="capture", cause="16500.*/srv/postgresql/fast", **LOST), of("clean", lambda world, tree:
         plant.dangling_tablespace(tree))),
     (Cell("two-majors", stage="capture", cause="several.*14", **LOST), of("clean", lambda world, tree: plant.another_major(tree))),
-    (Cell("no-cluster", stage="capture", cause="no directory with PG_VERSION", **LOST), of("clean", lambda world, tree: os.unlink(
+    (Cell("no-cluster", stage="capture", cause="no directory with PG_VERSION|global/pg_control is missing", **LOST), of("clean", lambda world, tree: os.unlink(
         tree / "global/pg_control"))),
     (Cell("empty-cluster", stage="application", cause="database", **LOST), empty_cluster),
     (Cell("snapshot-gone", stage="restore", cause="[0-9a-f]{64}|no matching ID", **LOST), lambda world, cell: secrets.token_hex(32)),
@@ -244,8 +244,9 @@ def late_acts(world, cell):
     if cell.name == "flipped-after-restore":
         cell.act = flip_in(world.files["patient"])
     elif cell.name == "disk-full-in-recovery":
-        size = sum(path.stat().st_size for path in (world.dir / "base").rglob("*") if path.is_file())
-        cell.act = small_volume(size + (1 << 20))
+        # As pages of memory; what is left is less than one more file of WAL.
+        size = sum(-(-path.stat().st_size // 4096) * 4096 for path in (world.dir / "base").rglob("*") if path.is_file())
+        cell.act = small_volume(size + (256 << 10))
 
 
 def offer(world, cell, make):
