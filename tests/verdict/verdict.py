@@ -146,7 +146,7 @@ def wal_older_than_data(world, tree):
     captures.copy(tree, other)
     with Server(IMAGE, other) as server:
         server.sql("clinic", "CHECKPOINT")
-    shutil.copy2(other / world.files["account"], tree / world.files["account"])
+    shutil.copy2(other / world.files["patient"], tree / world.files["patient"])
     shutil.rmtree(other)
     plant.lose_last_segments(tree, IMAGE)
 
