@@ -1,6 +1,5 @@
 """The ways in which a running server's files come into a backup. Each is a function (server, tree): the files lie in tree afterwards."""
 import subprocess
-import time
 
 from server import own, run
 

@@ -6,7 +6,7 @@ import shutil
 import struct
 
 from captures import copy, write
-from server import Image, Server, own, run
+from server import Image, Server, run
 
 PAGE = 8192
 SEGMENT = re.compile(r"[0-9A-F]{24}$")

@@ -21,8 +21,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 for folder in ("tests/bench", "tests/canopy/proxy"):
     sys.path.insert(0, str(ROOT / folder))
 import testbed
-from server import MACHINE, own
-from stage import P, SERVER, GROUP, Stage, call, namespace, wait_until
+from server import MACHINE
+from stage import GROUP, P, SERVER, Stage, call, namespace
 
 BUCKET, PREFIX, OTHER_PREFIX = "backups", "source", "locked"
 REGION = "us-east-1"

@@ -20,7 +20,7 @@ import plant
 from acts import empty_volume, flip_in, kill_recovery, lose_claim, small_volume
 from cells import Cell
 from listeners import Listeners
-from server import CONTENT, QUESTION, ROWS, Image, Server, own
+from server import QUESTION, ROWS, Image, Server, own
 from stage import wait_until
 from trial import OTHER_PREFIX, Trial
 
