@@ -89,10 +89,12 @@ def differences(is_, wanted):
 
 class Stage:
     """The stand-ins and one operator; all of it ends with the block. objects: lines of the file that stub-apiserver starts with; with
-    it, objects outlive that program (restart_api). log: the API server's requests are logged (fixtures/apiserver/tally.h)."""
+    it, objects outlive that program (restart_api). log: the API server's requests are logged (fixtures/apiserver/tally.h).
+    has_node: pods run, below dir/node. options: more of a program's own, by its name, "canopy" and "api"."""
 
-    def __init__(self, build, worklist=(), objects=None, log=False):
+    def __init__(self, build, worklist=(), objects=None, log=False, has_node=False, options=None):
         self.build, self.worklist, self.objects, self.is_logging, self.running = build, list(worklist), objects, log, {}
+        self.has_node, self.options = has_node, options or {}
 
     def __enter__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="understory-stage."))
@@ -105,14 +107,17 @@ class Stage:
 
     def set_up(self):
         (self.dir / "worklist.yaml").write_text(json.dumps(self.worklist))
-        self.canopy = self.start("canopy", "fixtures/canopy/stub-canopy", "--worklist", str(self.dir / "worklist.yaml"))
-        self.api_options = []
+        self.canopy = self.start("canopy", "fixtures/canopy/stub-canopy", "--worklist", str(self.dir / "worklist.yaml"),
+                                 *self.options.get("canopy", ()))
+        self.api_options = list(self.options.get("api", ()))
         if self.objects is not None:
             with open(self.dir / "objects", "w") as file:
                 file.writelines(self.objects)
-            self.api_options = ["--data", str(self.dir / "objects")]
+            self.api_options += ["--data", str(self.dir / "objects")]
         if self.is_logging:
             self.api_options += ["--log", str(self.dir / "requests.log")]
+        if self.has_node:
+            self.api_options += ["--node", str(self.dir / "node")]
         self.api = self.start("api", "fixtures/stub-apiserver", *self.api_options)
         call("POST", self.api + "/api/v1/namespaces", {"metadata": {"name": OPERATOR_NAMESPACE}})
         (self.dir / "kubeconfig").write_text(json.dumps({

@@ -329,9 +329,9 @@ static int keep_the_brake(struct buf *made, struct error *err)
 	AUTO(k8s_client) struct k8s_client *client = new_client();
 	stored[0] = '\0';
 	torture_begin();
-	int rc = brake_save(client, "pgro-system", &brake, NOW_MS, 65000, err);
+	int rc = brake_save(client, "pgro-system", &brake, 65000, err);
 	if (rc == 0)
-		rc = brake_load(client, "pgro-system", NOW_MS, 65000, &loaded, err);
+		rc = brake_load(client, "pgro-system", 65000, &loaded, err);
 	torture_end();
 	if (loaded.passes != 0)
 		torture_say(made, "%d %lld", loaded.passes, (long long)loaded.since_mono_ms);

