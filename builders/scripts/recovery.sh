@@ -72,11 +72,12 @@ ask_for_archive_recovery() {
 
 # --- a start that failed ---
 
-# The line that says it: what is final before what is not, without its time. "invalid record length" and "unexpected pageaddr" are
-# not looked for: so does every log's end look.
+# The line that says it, without its time, and the detail after it (which file it was): what is final before what is not. "invalid record
+# length" and "unexpected pageaddr" are not looked for: so does every log's end look.
 said() { # PATTERN
-	grep -v 'FATAL:  the database system is' "$server_log" | grep -E "$1" | head -n 1 |
-		sed 's/^.* \(PANIC\|FATAL\|ERROR\|LOG\|WARNING\|DETAIL\):  /\1: /'
+	grep -v 'FATAL:  the database system is' "$server_log" | grep -E -A 1 "$1" | head -n 2 |
+		sed 's/^.* \(PANIC\|FATAL\|ERROR\|LOG\|WARNING\|DETAIL\):  /\1: /' |
+		awk 'NR == 1 { text = $0 } NR == 2 && sub(/^DETAIL: /, "") { text = text ": " $0 } END { print text }'
 }
 
 # Rows: exit code, whether a reset of the WAL may help, extended regular expression (; for |), what it means. The first that the log

@@ -21,7 +21,6 @@ import proxy_doubles as doubles
 
 NAMESPACE = 'nauru-prod-21779af8'
 TIMEOUT_S = 45
-OBJECTS_OF_A_DUMP = 15
 
 
 class Tap:
@@ -115,9 +114,12 @@ def make_repository(work):
 
 def objects_of_a_round(dump, way, key, changes):
     """PVC, Secret and Job of verify with restic, way 1 or 2 of sample.h, without what is not needed; renamed to this key."""
-    everything = json.loads(subprocess.run([dump], check=True, stdout=subprocess.PIPE).stdout)
-    first = (way * 4 + 3) * OBJECTS_OF_A_DUMP
-    text = json.dumps(everything[first:first + OBJECTS_OF_A_DUMP]).replace('0a1b2c3d', key)
+    dumps = []
+    for thing in json.loads(subprocess.run([dump], check=True, stdout=subprocess.PIPE).stdout):
+        if thing['kind'] == 'Namespace':
+            dumps.append([])
+        dumps[-1].append(thing)
+    text = json.dumps(dumps[way * 4 + 3]).replace('0a1b2c3d', key)
     for old, new in changes.items():
         assert old in text, old
         text = text.replace(old, new)

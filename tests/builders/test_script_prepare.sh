@@ -142,7 +142,7 @@ test_prepare_verify() {
 	failed_with "$(code EXIT_INCOMPLETE)" start "prepare has not run" "no server without our configuration"
 	rm -rf "$pod/pgdata/pgdata"
 	run postgres <<<"POD_IP=$address"
-	failed_with "$(code EXIT_INCOMPLETE)" capture "there is no restored database" "no server without a database"
+	failed_with "$(code EXIT_NODE_FAILED)" capture "there is no restored database" "no server without a database"
 }
 
 # The way of majors below 14, which have no pg_read_all_data, taken on 15.

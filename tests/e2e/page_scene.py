@@ -19,11 +19,11 @@ def annotations(kind, number):
     """What differs from a replica that serves; None: not there."""
     if kind == "failed":
         return {P + "restore-state": "failed", P + "failures": "3", P + "failed-at": replicas.when(5400 + number),
-                P + "last-verdict": "failed recovery", P + "last-error":
+                P + "last-verdict": "failed recovery backup", P + "last-error":
                 "FATAL: could not locate required checkpoint record: " + HOSTILE, **remove("active-round", "last-restored-snapshot-id")}
     if kind == "refused":
         return {P + "restore-state": "failed", P + "failures": "1", P + "failed-at": replicas.when(100), P + "last-verdict":
-                "inconclusive restore", P + "last-error": "the restore pod ended with exit code 1, Error: ServiceUnavailable",
+                "inconclusive restore cluster", P + "last-error": "the restore pod ended with exit code 1, Error: ServiceUnavailable",
                 P + "last-verification-error": f"refused since {replicas.when(900)}: canopy: 404: no such declaration",
                 **remove("last-verification-reported-round", "last-restored-snapshot-id")}
     if kind == "pending":

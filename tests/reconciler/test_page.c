@@ -123,7 +123,7 @@ static void status_of_replicas(void **state)
 	struct world *w = *state;
 	put(w, "b",
 		"\"" P "restore-state\":\"failed\",\"" P "failures\":\"1\",\"" P "failed-at\":\"2026-11-20T11:58:00Z\",\"" P
-		"last-error\":\"it broke\",\"" P "last-verdict\":\"failed recovery\",\"" P "report\":\"{}\"");
+		"last-error\":\"it broke\",\"" P "last-verdict\":\"failed recovery backup\",\"" P "report\":\"{}\"");
 	put(w, "a", "\"" P "restore-state\":\"restoring\",\"" P "round\":\"aaaaaaaa\",\"" P "expected-bytes\":\"4096\"");
 	notes_progress(w->op.notes, "a", "aaaaaaaa", 1024, 1000);
 	notes_progress(w->op.notes, "a", "aaaaaaaa", 2048, 2000);
