@@ -202,6 +202,8 @@ class Stage:
                     continue
                 for key in SERVERS_OWN:
                     meta.pop(key, None)
+                for owner in meta.get("ownerReferences", []):
+                    owner.pop("uid")
                 if plural == "jobs":
                     item["spec"].pop("selector", None)
                     item["spec"]["template"]["metadata"].get("labels", {}).pop("controller-uid", None)

@@ -83,10 +83,10 @@ def check_namespaces(kubectl, stage):
 
 
 def main():
-    with Postgres() as postgres, Stage(BUILD, [VERIFY, ANALYTICS, TAKEN]) as stage:
+    with Postgres(["nobody"]) as postgres, Stage(BUILD, [VERIFY, ANALYTICS, TAKEN]) as stage:
         call("POST", stage.api + "/api/v1/namespaces", {"metadata": {"name": namespace(TAKEN)}})
         controllers = Controllers(stage.api, postgres, set())
-        stage.operator()
+        stage.operator(POSTGRES_TLS="off")
         reaches(stage, 'understory_reports_total{result="landed"} 2')
         reaches(stage, 'understory_actions_total{action="teardown",reason="gone"} 1')
         reaches(stage, "understory_foreign_namespaces 1")
