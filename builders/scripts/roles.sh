@@ -34,6 +34,9 @@ damage="$damage|missing chunk|cache lookup failed|is not a btree|corrupt|relatio
 roles_failed() {
 	words=$(said 'process .*terminated by signal (7|9|10|15):')
 	[ -z "$words" ] || fail "$EXIT_NODE_FAILED" "$stage" "a process of the server was killed, the node is to blame and not the backup: $words"
+	# PostgreSQL gives no reason for the second; a file that was opened is not written for want of room alone.
+	words=$(said '(PANIC|FATAL|ERROR): .*(No space left on device|Disk quota exceeded|could not write init file)')
+	[ -z "$words" ] || fail "$EXIT_VOLUME_FULL" "$stage" "the volume is full: $words"
 	words=$(said "$damage")
 	[ -z "$words" ] || fail "$EXIT_RECOVERY_FAILED" recovery "the database has come up and is damaged: $words"
 	fail "$EXIT_ROLES_FAILED" roles "$(psql_error)"

@@ -229,7 +229,7 @@ FAULTS = [
     (Cell("locale-unknown", grades=("inconclusive",), owner="image", cause="xx_XX.*registry|registry.*xx_XX"), of("clean", sql(*LOCALE))),
     (Cell("major-unknown", grades=("inconclusive",), owner="image", cause="postgres:12", params=SHORT), of("clean", major_12)),
     (Cell("disk-full", stage="restore", cause="volume full|no space left", act=small_volume("16m"), act_on="volume", **FULL), of("clean")),
-    (Cell("disk-full-in-recovery", cause="volume full|no space left", act_on="volume", **FULL), of("base")),
+    (Cell("disk-full-in-recovery", cause="volume is full|no space left", act_on="volume", **FULL), of("base")),
     (Cell("recovery-killed-once", rows=ROWS, act=kill_recovery(1), act_on="data"), of("atomic")),
     (Cell("recovery-killed-always", cause="killed|signal 9|137|OOM", act=kill_recovery(1000), act_on="data", params=SHORT, **NOT_ALL),
      of("atomic")),
