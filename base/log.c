@@ -10,6 +10,7 @@
 static const char *const level_text[] = {"debug", "info", "warn", "error"};
 static enum log_level least = LOG_INFO;
 static enum log_format chosen = LOG_LOGFMT;
+static _Thread_local struct log_field carried = {.kind = LOG_FIELD_END};
 
 // The line under construction. `room` keeps enough back for the truncation mark, so that the end is always well-formed.
 struct line {
@@ -126,6 +127,8 @@ size_t log_line(enum log_format format, int64_t wall_ms, enum log_level level, c
 	put_field(&l, format, &LOG_STR("msg", message));
 	for (const struct log_field *f = fields; f->kind != LOG_FIELD_END && !l.full; f++)
 		put_field(&l, format, f);
+	if (carried.kind != LOG_FIELD_END)
+		put_field(&l, format, &carried);
 	bool cut = l.full;
 	l.full = false;
 	l.room = LOG_LINE_MAX;
@@ -144,6 +147,11 @@ void log_setup(enum log_level level, enum log_format format)
 bool log_wants(enum log_level level)
 {
 	return level >= least;
+}
+
+void log_with(const char *key, int64_t number)
+{
+	carried = number == 0 ? LOG_NONE : LOG_INT(key, number);
 }
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields)

@@ -3,8 +3,8 @@
 //   log_info("restore started", LOG_STR("namespace", ns), LOG_INT("attempt", attempt));
 //
 // Any thread. A line that cannot be written is dropped: logging never fails or blocks the caller for long. Values are
-// escaped, so a line is always one line of valid output whatever the bytes. Secrets have a type of their own (base/secret.h) and no
-// LOG_ macro takes it.
+// escaped, so a line is always one line of valid output whatever the bytes. Secrets have a type of their own (base/secret.h) and
+// no LOG_ macro takes it.
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -44,10 +44,15 @@ void log_setup(enum log_level level, enum log_format format);
 
 bool log_wants(enum log_level level);
 
+// A number that every further line of this thread carries after its own fields, such as the pass that it belongs to; 0 ends that.
+// key must be a constant.
+void log_with(const char *key, int64_t number);
+
 // message must be a constant. fields end with LOG_FIELD_END.
 void log_write(enum log_level level, const char *message, const struct log_field *fields);
 
-// The line that log_write() would write, newline included, for tests and fuzzing; returns its length. wall_ms is the time it names.
+// The line that log_write() would write, newline included, for tests and fuzzing; returns its length. wall_ms is the time it
+// names.
 size_t log_line(enum log_format format, int64_t wall_ms, enum log_level level, const char *message,
 	const struct log_field *fields, char out[LOG_LINE_MAX]);
 

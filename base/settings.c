@@ -162,6 +162,19 @@ void settings_dump(const struct settings *settings, settings_getenv env, FILE *t
 	}
 }
 
+int settings_summary(const struct settings *settings, struct buf *out, struct error *err)
+{
+	struct setting_place place;
+	for (size_t i = 0; settings->origins != NULL && setting_at(i, &place); i++) {
+		if (settings->origins[place.index] == ORIGIN_DEFAULT)
+			continue;
+		if (buf_add_str(out, out->len == 0 ? "" : ", ", err) < 0 || setting_name(&place, out, err) < 0 ||
+			buf_add_str(out, "=", err) < 0 || setting_print(settings, &place, out, err) < 0)
+			return -1;
+	}
+	return out->len == 0 ? buf_add_str(out, "all defaults", err) : 0;
+}
+
 static int help_entry(const struct setting_place *place, FILE *to, struct error *err)
 {
 	AUTO(buf) struct buf allowed;
@@ -175,15 +188,21 @@ static int help_entry(const struct setting_place *place, FILE *to, struct error 
 	return 0;
 }
 
-static void help_intent_defaults(const struct setting_place *verify, FILE *to)
+static int help_intent_entry(const struct setting_place *verify, FILE *to, struct error *err)
 {
 	struct setting_place place;
-	(void)fprintf(to, "  intents.<intent>.%s\n      %s\n      Default:", verify->row->key, verify->row->help);
+	AUTO(buf) struct buf allowed;
+	buf_init(&allowed, ERROR_TEXT_MAX);
+	if (setting_allowed(verify->row, &allowed, err) < 0)
+		return -1;
+	(void)fprintf(to, "  intents.<intent>.%s\n      %s\n      Allowed: %s. Default:", verify->row->key, verify->row->help,
+		buf_str(&allowed));
 	for (int i = 0; i < INTENT_COUNT; i++) {
 		const char *otherwise = setting_find(i, verify->row->key, &place) ? setting_default(&place) : NULL;
 		(void)fprintf(to, "%s %s %s", i == 0 ? "" : ",", settings_intent_text[i], otherwise == NULL ? "none" : otherwise);
 	}
 	(void)fprintf(to, ".\n");
+	return 0;
 }
 
 void settings_help(FILE *to)
@@ -194,9 +213,8 @@ void settings_help(FILE *to)
 		"Settings: the environment first, then the YAML file that UNDERSTORY_CONFIG names, then the default.\n\n"
 		"  UNDERSTORY_CONFIG\n      The YAML file. An unknown key in it stops the start.\n");
 	for (size_t i = 0; setting_at(i, &place) && place.intent <= INTENT_VERIFY; i++) {
-		if (place.intent == INTENT_VERIFY)
-			help_intent_defaults(&place, to);
-		else if (help_entry(&place, to, &err) < 0)
+		int rc = place.intent == INTENT_VERIFY ? help_intent_entry(&place, to, &err) : help_entry(&place, to, &err);
+		if (rc < 0)
 			(void)fprintf(to, "  %s: %s\n", place.row->key, err.text);
 	}
 }

@@ -7,6 +7,7 @@
 #ifndef BASE_SETTINGS_H
 #define BASE_SETTINGS_H
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -120,6 +121,10 @@ DEFINE_AUTO(struct settings, settings, settings_free)
 
 // The settings as a table, one line each: name, value, where it came from. Secrets as "***".
 void settings_dump(const struct settings *settings, settings_getenv env, FILE *to);
+
+// What is set, in one line for the log at the start: "canopyBaseUrl=https://..., maxConcurrentRestores=8"; secrets as "***".
+// Appends to *out. What is not named has its default.
+MUST_CHECK int settings_summary(const struct settings *settings, struct buf *out, struct error *err);
 
 // Every setting with its default and its sentence, for --help and the manual.
 void settings_help(FILE *to);

@@ -347,6 +347,7 @@ static void note_failure(struct work *w, const struct error *err)
 	notes_trouble(w->op->notes, w->namespace, w->memo->errors_in_row, now_ms + w->memo->next_try_mono_ms - clock_mono_ms(),
 		err->text, now_ms);
 	log_warn("replica not brought forward", LOG_STR("namespace", w->namespace), LOG_STR("kind", error_kind_text(err->kind)),
+		LOG_STR("run_id", w->look.has_replica ? w->look.replica.run_id : ""),
 		LOG_INT("errors_in_row", w->memo->errors_in_row), LOG_ERR(err));
 }
 

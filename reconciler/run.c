@@ -30,6 +30,7 @@
 struct loop {
 	struct manager *op;
 	struct wiring *wiring;
+	int64_t passes;                    // begun so far: the number that lines about one carry
 	bool has_led;                      // when the main loop last looked
 	int64_t certificates_kept_mono_ms; // when the CA was last looked at
 	int wake_fd;                       // eventfd: the Lease came or went, the cluster is known, or it is time to stop
@@ -233,15 +234,18 @@ static bool wait_to_see(struct loop *loop)
 	return false;
 }
 
-static void pass(struct manager *op)
+static void pass(struct loop *loop)
 {
+	struct manager *op = loop->op;
 	struct error err = {0};
+	log_with("pass", ++loop->passes);
 	atomic_store(&op->hears_events, true);
 	int rc = tick(op, &err);
 	if (op->worklist != NULL)
 		atomic_store(&op->is_synced, true);
 	if (rc < 0 && !atomic_load(&op->stopping))
 		log_warn("pass not completed", LOG_STR("kind", error_kind_text(err.kind)), LOG_ERR(&err));
+	log_with("pass", 0);
 }
 
 // Until the next pass; the metrics follow the workers meanwhile.
@@ -265,10 +269,22 @@ static void run_passes(struct loop *loop)
 		register_intents(loop);
 		if (op->canopy != NULL && !op->is_registered)
 			continue;
-		pass(op);
+		pass(loop);
 		int64_t interval_ms = random_jitter(op->settings->reconcile_interval_ms, INTERVAL_JITTER_PERCENT);
 		pause_counting(loop, interval_ms < LEAST_PAUSE_MS ? LEAST_PAUSE_MS : interval_ms);
 	}
+}
+
+// Which version, and all that somebody has set.
+static void say_started(const struct settings *settings, const struct web *web)
+{
+	struct error err = {0};
+	AUTO(buf) struct buf summary;
+	buf_init(&summary, LOG_LINE_MAX / 2);
+	const bool is_shown = settings_summary(settings, &summary, &err) == 0;
+	log_info("understory started", LOG_STR("version", UNDERSTORY_VERSION), LOG_INT("metrics_port", web_port(web)),
+		LOG_INT("interval_ms", settings->reconcile_interval_ms), LOG_STR("config_file", settings->config_file),
+		LOG_STR("settings", is_shown ? buf_str(&summary) : "not shown here: see understory check-config"));
 }
 
 static int run_operator(struct loop *loop, struct wiring *wiring, struct error *err)
@@ -289,8 +305,7 @@ static int run_operator(struct loop *loop, struct wiring *wiring, struct error *
 		web_start(loop->op->settings->metrics_addr, loop->op->metrics, &probes, &source, &web, err) < 0 ||
 		workers_start(loop->op, &workers, err) < 0)
 		return -1;
-	log_info("understory started", LOG_STR("version", UNDERSTORY_VERSION), LOG_INT("metrics_port", web_port(web)),
-		LOG_INT("interval_ms", loop->op->settings->reconcile_interval_ms));
+	say_started(loop->op->settings, web);
 	if (loop->op->lease != NULL && lease_start(loop->op->lease, err) < 0)
 		return -1;
 	run_passes(loop);

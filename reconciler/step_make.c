@@ -24,7 +24,8 @@ static int credentials_refused(struct manager *op, struct round_view *v, const s
 	patch_set(&p, ANN_CREDENTIALS_REFUSED, fingerprint);
 	if (patch_send(&p, op->k8s, v->replica, err) < 0)
 		return -1;
-	log_warn("credentials refused", LOG_STR("namespace", v->replica->namespace), LOG_ERR(why));
+	log_warn("credentials refused", LOG_STR("namespace", v->replica->namespace), LOG_STR("round", v->replica->round),
+		LOG_STR("run_id", v->replica->run_id), LOG_ERR(why));
 	metrics_add(op->metrics, METRIC_ROUNDS_TOTAL, "refused", NULL, NULL, 1);
 	step_say(op, v->replica, NULL, NULL, NULL, true, "CredentialsRefused", why->text);
 	return 0;

@@ -184,7 +184,8 @@ int proxy_run(struct proxy *proxy, struct error *err)
 	const struct config *config = proxy->core.config;
 	log_info("serving", LOG_STR("address", proxy->address), LOG_STR("bucket", config->bucket),
 		LOG_STR("prefix", config->prefix), LOG_STR("host", proxy->core.route.host),
-		LOG_STR("connect_to", proxy->core.route.target.connect_to), LOG_STR("region", config->region));
+		LOG_STR("connect_to", proxy->core.route.target.connect_to), LOG_STR("region", config->region),
+		LOG_STR("run_id", config->run_id));
 	int rc = loop_run(proxy->core.loop, err);
 	client_close_all(&proxy->core);
 	proxy->was_refused = credentials_is_refused(proxy->core.credentials);

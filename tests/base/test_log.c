@@ -1,6 +1,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "tests/support/cmocka.h"
+#include <pthread.h>
 #include <string.h>
 
 #define AT INT64_C(1795161723456)
@@ -100,6 +101,32 @@ static void a_line_that_is_too_long_loses_whole_values_and_says_so(void **state)
 	assert_memory_equal(out + len - strlen(" a=kept truncated=true\n"), " a=kept truncated=true\n", 23);
 }
 
+// What a thread carries is on its own lines alone, after their fields.
+static void *line_elsewhere(void *arg)
+{
+	char *out = arg;
+	out[line(LOG_LOGFMT, out, LOG_INT("a", 1))] = '\0';
+	return NULL;
+}
+
+static void a_thread_carries_one_number(void **state)
+{
+	(void)state;
+	static const char with[] = "ts=" TS " level=warn msg=\"restore failed\" a=1 pass=7\n";
+	static const char without[] = "ts=" TS " level=warn msg=\"restore failed\" a=1\n";
+	char out[LOG_LINE_MAX + 1];
+	pthread_t thread;
+	log_with("pass", 7);
+	(void)line_elsewhere(out);
+	assert_string_equal(out, with);
+	assert_int_equal(pthread_create(&thread, NULL, line_elsewhere, out), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_string_equal(out, without);
+	log_with("pass", 0);
+	(void)line_elsewhere(out);
+	assert_string_equal(out, without);
+}
+
 static void the_level_decides(void **state)
 {
 	(void)state;
@@ -119,6 +146,7 @@ int main(void)
 		cmocka_unit_test(any_bytes_give_one_valid_line),
 		cmocka_unit_test(every_byte_alone_gives_valid_json),
 		cmocka_unit_test(a_line_that_is_too_long_loses_whole_values_and_says_so),
+		cmocka_unit_test(a_thread_carries_one_number),
 		cmocka_unit_test(the_level_decides),
 	};
 	return cmocka_run_group_tests_name("base/log", cases, NULL, NULL);

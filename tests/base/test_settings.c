@@ -374,9 +374,9 @@ static void contradictions_are_refused(void **state)
 			"settings: intents.analytics: the memory request 2Gi is more than the memory limit 2G"},
 		{"intents: {verify: {storageSizeMaximum: 1Gi}}",
 			"settings: intents.verify: the storage size is more than its maximum"},
-		{"intents: {verify: {allowResetWal: on}}",
-			"settings: intents.verify.allowResetWal is on, allowed is off: a database without its log proves nothing about "
-			"the backup"},
+		{"intents: {verify: {allowResetWal: on}}", "settings: intents.verify.allowResetWal is on, allowed is off: a "
+							   "database without its log proves nothing about "
+							   "the backup"},
 	};
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
 		struct error err = {0};
@@ -506,6 +506,36 @@ static void the_dump_says_value_and_origin(void **state)
 		assert_string_equal(line, rows[i].line);
 	}
 	assert_null(strstr(text, "hunter2"));
+
+	// The same for one line of the log.
+	AUTO(buf) struct buf summary;
+	buf_init(&summary, 4096);
+	assert_ok(settings_summary(s, &summary, &err), err);
+	const char *const set[] = {
+		"canopyBaseUrl=https://canopy.example, canopySocks5Proxy=socks5://***@[::1]:1, reconcileInterval=2m",
+		", logLevel=warn, ", ", intents.verify.storageSize=1Gi, "};
+	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++)
+		assert_non_null(strstr(buf_str(&summary), set[i]));
+	const char *const unset[] = {"hunter2", "logFormat", "intents.analytics.cpuLimit"};
+	for (size_t i = 0; i < sizeof(unset) / sizeof(unset[0]); i++)
+		assert_null(strstr(buf_str(&summary), unset[i]));
+}
+
+static void a_summary_of_nothing_says_so_and_one_too_long_fails(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	AUTO(settings) struct settings *none = NULL;
+	AUTO(settings) struct settings *some = NULL;
+	AUTO(buf) struct buf summary;
+	AUTO(buf) struct buf small;
+	buf_init(&summary, 4096);
+	buf_init(&small, 16);
+	assert_ok(load(NULL, &none, &err), err);
+	assert_ok(settings_summary(none, &summary, &err), err);
+	assert_string_equal(buf_str(&summary), "all defaults");
+	assert_ok(load((const char *const[]){"CANOPY_BASE_URL", "https://canopy.example", NULL}, &some, &err), err);
+	assert_int_equal(settings_summary(some, &small, &err), -1);
 }
 
 static void no_error_shows_a_password(void **state)
@@ -548,6 +578,7 @@ int main(void)
 		cmocka_unit_test(an_image_for_the_proxy_is_needed_only_by_those_who_ask),
 		cmocka_unit_test(the_dump_says_value_and_origin),
 		cmocka_unit_test(no_error_shows_a_password),
+		cmocka_unit_test(a_summary_of_nothing_says_so_and_one_too_long_fails),
 		cmocka_unit_test(the_help_names_every_setting),
 	};
 	return cmocka_run_group_tests_name("base/settings", cases, NULL, NULL);
