@@ -10,6 +10,7 @@
 #   ./build.sh fuzz       the fuzz targets for 10 s each, or: fuzz TARGET [SECONDS]; what they find goes to build/fuzz/TARGET/
 #   ./build.sh image      the container image, as an OCI layout in build/image, and its bill of materials (SPDX) beside it
 #   ./build.sh manifests  render ops/base into ops/install.yaml, and the alerts into ops/overlays/prometheus
+#   ./build.sh manual     write docs/settings.md from what understory --help says
 #   ./build.sh lint       static analysis: clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, the include rule, banned functions
 #   ./build.sh format     clang-format over all C files
 #   ./build.sh clean      remove build/
@@ -20,7 +21,7 @@ BUILD_PACKAGES="gcc clang libclang-rt-14-dev meson ninja-build pkg-config libc6-
   libyaml-dev libjansson-dev libmicrohttpd-dev libgnutls28-dev libcmocka-dev"
 # Real parts for the tests, the demo and the benchmarks: PostgreSQL, restic, an S3 server with STS, the sandbox of the stub's node.
 RUN_PACKAGES="postgresql-15 restic radosgw ceph-mon ceph-osd ceph-common bubblewrap busybox-static python3 python3-jsonschema
-  python3-yaml jq shellcheck openssl curl procps util-linux prometheus chromium chromium-driver python3-selenium faketime"
+  python3-yaml jq shellcheck groff-base openssl curl procps util-linux prometheus chromium chromium-driver python3-selenium faketime"
 # The container image: its CA certificates, strip, and what the test of it copies it with.
 IMAGE_PACKAGES="ca-certificates binutils skopeo bubblewrap"
 
@@ -211,6 +212,13 @@ manifests() {
 	/usr/bin/python3 ops/prometheus_rule.py ops/alerts.yaml >ops/overlays/prometheus/rules.yaml
 }
 
+# docs/settings.md; the manual pages are made with the programs.
+manual() {
+	build
+	python3 docs/manual.py settings.md build/reconciler/understory build/canopy/proxy/understory-proxy >docs/settings.md.new
+	mv docs/settings.md.new docs/settings.md
+}
+
 faults() {
 	# shellcheck disable=SC2086
 	need $BUILD_PACKAGES $RUN_PACKAGES
@@ -231,6 +239,7 @@ fuzz) shift; fuzz "$@" ;;
 lint) lint ;;
 image) image ;;
 manifests) manifests ;;
+manual) manual ;;
 format) git ls-files '*.c' '*.h' | xargs clang-format -i ;;
 clean) rm -rf build ;;
 *)

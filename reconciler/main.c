@@ -43,7 +43,12 @@ static void usage(const char *program, FILE *to)
 			  "  --kubeconfig FILE         in place of KUBECONFIG, and of the cluster that this runs in\n"
 			  "  --context NAME            in place of the kubeconfig's current-context\n\n"
 			  "As kubectl-understory in PATH it is a plugin: kubectl understory status.\n\n"
-			  "Settings (environment, then the YAML file that UNDERSTORY_CONFIG names, then the default):\n\n");
+			  "Exit codes:\n"
+			  "  0   done; of run: ended as asked, by SIGTERM or SIGINT; of plan: a pass would do nothing\n"
+			  "  1   an error, which is said on stderr\n"
+			  "  2   of plan without --watch: a pass would do something\n\n"
+			  "Where the cluster is, outside of one:\n"
+			  "  KUBECONFIG   as kubectl reads it, several files too; else ~/.kube/config\n\n");
 	settings_help(to);
 }
 
