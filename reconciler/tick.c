@@ -116,8 +116,8 @@ static int run_pass(struct manager *op, int64_t begin_mono_ms, struct error *err
 	tick_count(op);
 	const int64_t took_ms = clock_mono_ms() - begin_mono_ms;
 	metrics_observe(op->metrics, METRIC_TICK_DURATION_SECONDS, (double)took_ms / 1000.0);
-	log_debug("pass done", LOG_INT("worklist_entries", op->worklist->count), LOG_INT("managed", pass.managed),
-		LOG_BOOL("is_current", is_current), LOG_INT("took_ms", took_ms));
+	log_debug("pass done", LOG_INT("worklist_entries", op->worklist->count), LOG_BOOL("is_current", is_current),
+		LOG_INT("took_ms", took_ms));
 	if (!is_current) {
 		*err = fetch_err;
 		return -1;
