@@ -12,6 +12,7 @@
 #   ./build.sh manifests  render ops/base into ops/install.yaml, and the alerts into ops/overlays/prometheus
 #   ./build.sh manual     write docs/settings.md from what understory --help says
 #   ./build.sh lint       static analysis: clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, the include rule, banned functions
+#   ./build.sh coverage   lines and branches that the unit tests run through, room by room; with --all the end-to-end tests too
 #   ./build.sh format     clang-format over all C files
 #   ./build.sh clean      remove build/
 set -euo pipefail
@@ -202,6 +203,32 @@ image() {
 	/usr/bin/python3 ops/image.py . build build/image
 }
 
+# What the unit tests run through, room by room; the whole of it, line by line, in build/coverage/. With --all the end-to-end tests too.
+coverage() {
+	# shellcheck disable=SC2086
+	need $BUILD_PACKAGES $RUN_PACKAGES gcovr
+	need_kubectl
+	clean_environment
+	configure build/coverage gcc -Db_coverage=true
+	compile build/coverage
+	local which=(--no-suite slow)
+	[ "${1:-}" != --all ] || which=()
+	find build/coverage -name '*.gcda' -delete
+	suite build/coverage "${which[@]}" >build/coverage/tests.log
+	local room options=(--root . --object-directory build/coverage --gcov-ignore-parse-errors --exclude-unreachable-branches
+		--exclude-throw-branches --exclude build/)
+	for room in base k8s canopy builders reconciler; do
+		gcovr "${options[@]}" --filter "$room/" --json-summary "build/coverage/$room.json" >/dev/null 2>&1
+		python3 -c '
+import json, sys
+c = json.load(open(sys.argv[1]))
+print("%-10s  lines %5.1f %%  branches %5.1f %%  of %d" % (sys.argv[2], c["line_percent"], c["branch_percent"], c["branch_total"]))' \
+			"build/coverage/$room.json" "$room"
+	done
+	gcovr "${options[@]}" --filter '(base|k8s|canopy|builders|reconciler)/' --html-details build/coverage/index.html >/dev/null 2>&1
+	say "line by line: build/coverage/index.html"
+}
+
 manifests() {
 	need_kubectl
 	{
@@ -237,6 +264,7 @@ bench) shift; bench "$@" ;;
 faults) shift; faults "$@" ;;
 fuzz) shift; fuzz "$@" ;;
 lint) lint ;;
+coverage) shift; coverage "$@" ;;
 image) image ;;
 manifests) manifests ;;
 manual) manual ;;
