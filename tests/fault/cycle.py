@@ -136,6 +136,10 @@ class Cycle:
                 passes = self.worklists_asked()
                 self.reach("rest", lambda: self.worklists_asked() >= passes + SETTLED_PASSES and self.is_end())
                 time.sleep(SETTLED_S)
+                # The fault may have come as late as this; then its successor finds all done.
+                passes = self.worklists_asked()
+                if self.operator.poll() is not None and self.operator_lives_on():
+                    self.reach("the end once more", lambda: self.worklists_asked() > passes and self.is_end())
         self.end_operators()
         self.judge()
 
