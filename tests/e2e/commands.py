@@ -15,22 +15,7 @@ import time
 
 from page_scene import scene
 from stage import P, Stage, call, namespace
-
-count = bad = 0
-
-
-def check(what, is_good, detail=""):
-    global count, bad
-    count += 1
-    bad += not is_good
-    print(f"{'ok' if is_good else 'not ok'} {count} - {what}")
-    for line in [] if is_good else str(detail).splitlines()[-20:]:
-        print("# " + line)
-    sys.stdout.flush()
-
-
-def equal(what, is_, wanted):
-    check(what, is_ == wanted, f"{is_!r}, expected {wanted!r}")
+from tap import check, end, equal
 
 
 class Program:
@@ -198,8 +183,7 @@ def main():
         of_plugin(program, stage, names)
         of_plan(program, stage, names)
         of_watch(program, stage, names)
-    print(f"1..{count}")
-    return 1 if bad else 0
+    return end()
 
 
 sys.exit(main())

@@ -18,24 +18,13 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 from stage import Stage, call, cpu_seconds, differences, entry, is_sanitized, namespace, wait_until
+from tap import check, end
 
 REPLICAS, DESCRIPTORS = 24, 64
 HELD_S, SPIN = 4, 0.9  # how long there is not enough; a thread that spins takes more of a CPU than that
 BACK_S = 90
 CA = re.compile(r'"brokerCaCertificate": "[^"]*"')
 ADDRESSES = [f"127.0.5.{i}" for i in range(1, 9)]
-
-count = bad = 0
-
-
-def check(what, is_good, detail=""):
-    global count, bad
-    count += 1
-    bad += not is_good
-    print(f"{'ok' if is_good else 'not ok'} {count} - {what}")
-    for line in [] if is_good else str(detail).splitlines()[-20:]:
-        print("# " + line[:400])
-    sys.stdout.flush()
 
 
 def free_port():
@@ -183,8 +172,7 @@ def main():
     full_log(build, wanted, whole)
     if not is_sanitized(build / "reconciler/understory"):
         little_memory(build, wanted, whole)
-    print(f"1..{count}")
-    return 1 if bad else 0
+    return end()
 
 
 sys.exit(main())

@@ -16,6 +16,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 from stage import GROUP, Stage, call, cpu_seconds, entry, is_sanitized, memory_mib, namespace, wait_until, with_small_quarantine
+from tap import check, end
 
 CREDENTIALS, AUDIENCE = "/internal/restore-creds", "understory-broker"
 FLOOD_S = 12
@@ -27,18 +28,6 @@ HONEST = "127.0.0.3"  # the limits are for each address
 ACT_S, ANSWER_S, GROWTH_MIB, SANITIZED_GROWTH_MIB = 20, 30, 24, 100
 SLOW_WITHIN_TLS = 60
 FD_TOLERANCE = 6  # connections of our own to the API server and canopy
-
-count = bad = 0
-
-
-def check(what, is_good, detail=""):
-    global count, bad
-    count += 1
-    bad += not is_good
-    print(f"{'ok' if is_good else 'not ok'} {count} - {what}")
-    for line in [] if is_good else str(detail).splitlines()[-20:]:
-        print("# " + line)
-    sys.stdout.flush()
 
 
 def free_port():
@@ -210,8 +199,7 @@ def main():
         check("no key and no token is in the log", not any(secret in stage.log("operator") for secret in (good, gone, "stub-secret")))
         at.operator.terminate()
         check("the operator ends in order", at.operator.wait(30) == 0, stage.log("operator"))
-    print(f"1..{count}")
-    return 1 if bad else 0
+    return end()
 
 
 sys.exit(main())

@@ -15,8 +15,8 @@ from page_scene import browser, scene
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from stage import OPERATOR_NAMESPACE, P, Stage, call, namespace, wait_until
+from tap import check, end, equal
 
-count = bad = 0
 ROWS = "return [...document.querySelectorAll('tbody tr[data-ns]')].filter(r => !r.hidden && !r.closest('tbody').hidden).length"
 # Every element that shows text of its own, with the contrast between its colour and what is behind it (WCAG 2.2, 1.4.3).
 CONTRAST = """
@@ -29,20 +29,6 @@ return [...document.body.querySelectorAll('*')].filter(e => e.checkVisibility() 
   .map(e => { const a = light(parse(getComputedStyle(e).color)), b = light(behind(e));
     return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.tagName + ': ' + e.textContent.trim().slice(0, 40)]; })
   .filter(c => c[0] < 4.5)"""
-
-
-def check(what, is_good, detail=""):
-    global count, bad
-    count += 1
-    bad += not is_good
-    print(f"{'ok' if is_good else 'not ok'} {count} - {what}")
-    for line in [] if is_good else str(detail).splitlines()[-20:]:
-        print("# " + line)
-    sys.stdout.flush()
-
-
-def equal(what, is_, wanted):
-    check(what, is_ == wanted, f"{is_}, expected {wanted}")
 
 
 def until(condition, seconds=30):
@@ -254,8 +240,7 @@ def main():
     six(build, source)
     follower(build)
     thousand(build)
-    print(f"1..{count}")
-    return 1 if bad else 0
+    return end()
 
 
 sys.exit(main())

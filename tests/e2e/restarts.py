@@ -18,6 +18,7 @@ import urllib.request
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "bench"))
 import replicas
 from stage import P, Stage, call, differences, entry, is_sanitized, namespace, wait_until, with_small_quarantine
+from tap import check, end
 
 RESTARTS, WARM, POOL = 200, 20, 16
 # A request more at one time than before opens a connection more, which is kept: three descriptors, and more of them on a busy machine. What
@@ -25,18 +26,6 @@ RESTARTS, WARM, POOL = 200, 20, 16
 FD_TOLERANCE = 20
 # A sanitizer's allocator gives little back; what nothing points to any more, LeakSanitizer finds at the operator's end.
 MEMORY_TOLERANCE_MIB, SANITIZED_TOLERANCE_MIB = 2, 8
-
-count = bad = 0
-
-
-def check(what, is_good, detail=""):
-    global count, bad
-    count += 1
-    bad += not is_good
-    print(f"{'ok' if is_good else 'not ok'} {count} - {what}")
-    for line in [] if is_good else str(detail).splitlines()[-20:]:
-        print("# " + line)
-    sys.stdout.flush()
 
 
 def start_operator(stage):
@@ -112,8 +101,7 @@ def main():
               last[1] <= first[1] + tolerance)
         operator.terminate()
         check("it ends in order, and no leak is found", operator.wait(30) == 0, stage.log("operator"))
-    print(f"1..{count}")
-    return 1 if bad else 0
+    return end()
 
 
 sys.exit(main())
