@@ -4,28 +4,25 @@ Ahead for a moment, as a wrong time server has it, or behind for good. A jump co
 cases.py). Unlike in other lives there are a back-off and a grace, and a Lease: of all these a day would be seen.
 """
 import os
-import pathlib
 import time
 
+import faketime
 from cycle import CONFIG, Cycle
 
 DAY_S = 86400
 AHEAD_S = 2
 LOOK_EVERY_S = 0.05
-LIBRARY = next(iter(sorted(pathlib.Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 SLOWER = CONFIG.replace("[0, 0, 0]", "[1s, 1s, 1s]").replace("switchoverGrace: 0", "switchoverGrace: 1s")
 
 
 class JumpingClock(Cycle):
     def begin_operator(self):
-        if LIBRARY is None:
-            raise SystemExit("libfaketime is not installed (Debian: faketime)")
         self.config_file().write_text(SLOWER)
         self.offset, self.next_look_at, self.back_at = self.stage.dir / "clock", 0.0, None
         self.set_clock(0)
         # A sanitizer wants to be the first of all libraries, but need not be.
         self.operator = self.start(
-            LEADER_ELECTION="on", LD_PRELOAD=str(LIBRARY), FAKETIME_TIMESTAMP_FILE=str(self.offset), FAKETIME_NO_CACHE="1",
+            LEADER_ELECTION="on", LD_PRELOAD=str(faketime.library()), FAKETIME_TIMESTAMP_FILE=str(self.offset), FAKETIME_NO_CACHE="1",
             FAKETIME_DONT_FAKE_MONOTONIC="1", ASAN_OPTIONS=os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0")
 
     def set_clock(self, seconds):
@@ -47,6 +44,10 @@ class JumpingClock(Cycle):
             self.hits += hits
             self.kills = len(hits)
         return super().operator_lives_on()
+
+    def end_operators(self):
+        super().end_operators()
+        faketime.clean(self.operator.pid)
 
     def judge(self):
         super().judge()

@@ -130,16 +130,17 @@ class Cycle:
     def live(self):
         self.config_file().write_text(CONFIG)
         self.begin_operator()
-        if self.reach("the first state", self.is_first_state):
+        # What comes late comes while nothing new is wanted: a Namespace made for what was proven and gone is then nobody's, and goes.
+        if self.reach("the first state", lambda: (self.case.is_for_two or self.have_all_arrived()) and self.is_first_state()):
             self.stage.canopy_wants(THEN)
-            if self.reach("the end", lambda: self.is_end() and time.monotonic() > self.all_arrived_at):
+            if self.reach("the end", self.has_come_to_its_end):
                 passes = self.worklists_asked()
                 self.reach("rest", lambda: self.worklists_asked() >= passes + SETTLED_PASSES and self.is_end())
                 time.sleep(SETTLED_S)
                 # The fault may have come as late as this; then its successor finds all done.
-                passes = self.worklists_asked()
-                if self.operator.poll() is not None and self.operator_lives_on():
-                    self.reach("the end once more", lambda: self.worklists_asked() > passes and self.is_end())
+                kills, passes = self.kills, self.worklists_asked()
+                self.operator_lives_on()
+                self.reach("the end once more", lambda: self.kills == kills or self.worklists_asked() > passes and self.has_come_to_its_end())
         self.end_operators()
         self.judge()
 
@@ -203,6 +204,12 @@ class Cycle:
 
     def is_first_state(self):
         return all(self.has_arrived(e) for e in (ANALYTICS, RECOVERY, GROUP_1, GROUP_2)) and self.has_ended(VERIFY, 1)
+
+    def have_all_arrived(self):
+        return time.monotonic() > self.all_arrived_at
+
+    def has_come_to_its_end(self):
+        return self.have_all_arrived() and self.is_end()
 
     def is_end(self):
         return (all(self.has_arrived(e) for e in (ANALYTICS_2, RECOVERY, GROUP_1)) and self.has_ended(VERIFY, 2)
