@@ -13,7 +13,7 @@
 #   ./build.sh manual     write docs/settings.md from what understory --help says
 #   ./build.sh lint       static analysis: clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, the include rule, banned functions
 #   ./build.sh coverage   lines and branches that the unit tests run through, room by room; with --all the end-to-end tests too
-#   ./build.sh format     clang-format over all C files
+#   ./build.sh format     clang-format over the C files that differ from the last commit
 #   ./build.sh clean      remove build/
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -268,7 +268,7 @@ coverage) shift; coverage "$@" ;;
 image) image ;;
 manifests) manifests ;;
 manual) manual ;;
-format) git ls-files '*.c' '*.h' | xargs clang-format -i ;;
+format) git diff --name-only --diff-filter=d HEAD -- '*.c' '*.h' | xargs -r clang-format -i ;;
 clean) rm -rf build ;;
 *)
 	sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0" >&2

@@ -15,6 +15,7 @@
 #define ANALYTICS_USER "analytics"
 
 #define TLS_VOLUME "tls"
+#define COUNT_SIZE 24 // the digits of an int64_t and a NUL
 
 // For a fast shutdown: the checkpoint at its end.
 #define TERMINATION_GRACE_SECONDS 60
@@ -118,7 +119,7 @@ static json_t *volumes(const struct build *b, const char *key)
 	return TAKE_PTR(list);
 }
 
-static json_t *prepare_container(const struct build *b, const char *image)
+static json_t *prepare_container(const struct build *b, const struct build_restored *restored, const char *image)
 {
 	AUTO(json)
 	json_t *environment =
@@ -129,6 +130,10 @@ static json_t *prepare_container(const struct build *b, const char *image)
 			0)
 		return NULL;
 	if (b->sizing.allow_reset_wal && json_array_append_new(environment, pod_env("ALLOW_RESET_WAL", "true")) != 0)
+		return NULL;
+	char files[COUNT_SIZE];
+	(void)snprintf(files, sizeof(files), "%" PRId64, restored->files);
+	if (restored->files >= 0 && json_array_append_new(environment, pod_env("RESTORED_FILES", files)) != 0)
 		return NULL;
 	return pod_container(b, CONTAINER_PREPARE, image, script_prepare, json_incref(environment), mounts());
 }
@@ -173,11 +178,11 @@ static json_t *postgres_container(const struct build *b, const char *image)
 }
 // clang-format on
 
-static json_t *pod(const struct build *b, const char *key, const char *image)
+static json_t *pod(const struct build *b, const char *key, const struct build_restored *restored, const char *image)
 {
 	AUTO(json) json_t *template = pod_template(b, COMPONENT_DATABASE, key, volumes(b, key));
 	AUTO(json)
-	json_t *spec = json_pack("{s:[o], s:[o], s:i}", "initContainers", prepare_container(b, image), "containers",
+	json_t *spec = json_pack("{s:[o], s:[o], s:i}", "initContainers", prepare_container(b, restored, image), "containers",
 		postgres_container(b, image), "terminationGracePeriodSeconds", TERMINATION_GRACE_SECONDS);
 	if (template == NULL || spec == NULL || json_object_update(json_find(template, "spec"), spec) != 0)
 		return NULL;
@@ -233,7 +238,7 @@ int build_deployment(const struct build *b, const struct build_round *round, con
 			"strategy", "type", "Recreate",
 			"progressDeadlineSeconds", (json_int_t)(deadline_s > 0 ? deadline_s : 1),
 			"selector", "matchLabels", metadata_selector(b, COMPONENT_DATABASE, round->key),
-			"template", pod(b, round->key, json_string_value(image)));
+			"template", pod(b, round->key, restored, json_string_value(image)));
 	return json_made_whole(made, name, out, err);
 }
 // clang-format on

@@ -54,70 +54,6 @@ static int read_relation(const struct check_session *session, const PGresult *re
 	return 0;
 }
 
-// A file that has lost its end reads well up to there, and amcheck asks only whether rows are in the index, not whether the
-// index' entries have rows. What tells: the pages that the last VACUUM, ANALYZE or CREATE INDEX counted (relpages). That is a
-// suspicion and no proof, since a vacuum that is cut off, or statistics that were loaded, leave a count that is too high; so each
-// entry of an index is followed to its row. Unlogged tables are emptied by recovery; shared catalogs are counted in one database
-// only.
-enum { SHORT_NAME, SHORT_BYTES, SHORT_COLUMN };
-static const char short_sql[] =
-	"SELECT pg_catalog.format('%I.%I', n.nspname, c.relname),"
-	" c.relpages::bigint * pg_catalog.current_setting('block_size')::bigint,"
-	" (SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_index i"
-	" JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid JOIN pg_catalog.pg_am m ON m.oid = ic.relam"
-	" JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]"
-	" AND a.attcollation = i.indcollation[0] JOIN pg_catalog.pg_opclass o ON o.oid = i.indclass[0]"
-	" WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' AND o.opcdefault AND "
-	"i.indoption[0] IN (0, 3)"
-	" ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1)"
-	" FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-	" WHERE c.relkind IN ('r', 'm', 't') AND c.relpersistence = 'p' AND NOT c.relisshared AND c.relam < 16384"
-	" AND c.relpages > pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::bigint"
-	" ORDER BY 1";
-
-// An index scan, which these sessions are otherwise kept from, and no other way: an index-only scan does not go to the rows, and
-// from 17 on IS NOT NULL of a column that cannot be NULL is no reason to use an index, while an order always is.
-static const char by_index_sql[] =
-	"SELECT pg_catalog.set_config('enable_indexscan', 'on', false), pg_catalog.set_config('enable_seqscan', 'off', false), "
-	"pg_catalog.set_config('enable_bitmapscan', 'off', false),"
-	" pg_catalog.set_config('enable_indexonlyscan', 'off', false), pg_catalog.set_config('enable_sort', 'off', false)";
-
-static int follow_index(const struct check_session *session, const PGresult *suspects, int row, struct error *err)
-{
-	const char *name = PQgetvalue(suspects, row, SHORT_NAME);
-	const char *column = PQgetvalue(suspects, row, SHORT_COLUMN);
-	AUTO(pgresult) PGresult *result = NULL;
-	char sql[1024];
-	if (*column == '\0') {
-		check_run_note(session->run,
-			"database \"%s\": %s has fewer pages than its statistics say, and no index tells whether its end is "
-			"missing",
-			session->database, name);
-		return 0;
-	}
-	(void)snprintf(sql, sizeof(sql), "SELECT count(*) FROM (SELECT 1 FROM ONLY %s t ORDER BY t.%s OFFSET 0) f", name, column);
-	return check_run_query_object(session, name, check_run_number(suspects, row, SHORT_BYTES), sql, &result, err);
-}
-
-// The last thing in a session: it plans no other way afterwards.
-static int find_lost_ends(const struct check_session *session, struct error *err)
-{
-	AUTO(pgresult) PGresult *suspects = NULL;
-	AUTO(pgresult) PGresult *ignored = NULL;
-	if (check_connection_query(session->connection, short_sql, &suspects, err) < 0)
-		return error_wrap(err, "database \"%s\"", session->database);
-	if (PQntuples(suspects) == 0)
-		return 0;
-	if (check_run_query(session, by_index_sql, &ignored, err) < 0)
-		return -1;
-	for (int row = 0; row < PQntuples(suspects); row++) {
-		check_run_extend(session->run, check_run_number(suspects, row, SHORT_BYTES));
-		if (follow_index(session, suspects, row, err) < 0)
-			return -1;
-	}
-	return 0;
-}
-
 static int visit_rows(const struct check_session *session, struct error *err)
 {
 	int64_t bytes = 0, tables = 0;
@@ -141,7 +77,7 @@ static int visit_rows(const struct check_session *session, struct error *err)
 		else if (read_relation(session, relations, row, err) < 0)
 			return -1;
 	}
-	return find_lost_ends(session, err);
+	return 0;
 }
 
 int check_stage_rows(struct check_run *run, struct error *err)

@@ -8,6 +8,14 @@ check_server() {
 		"the database is of PostgreSQL $major, the image has PostgreSQL $image_major"
 }
 
+# The volume still holds what the restore left on it, as long as no database was started from it.
+check_files() {
+	[ ! -e /pgdata/prepared ] && [ -n "${RESTORED_FILES:-}" ] || return 0
+	held=$(find "$pgdata" /pgdata/tablespaces -type f 2>/dev/null | wc -l | tr -d ' ')
+	[ "$held" = "$RESTORED_FILES" ] || fail "$EXIT_NODE_FAILED" capture \
+		"the restore left $RESTORED_FILES files on the volume, $held are there now: the volume is to blame and not the backup"
+}
+
 # Leaves pg_controldata's answer in /tmp/control. A wrong checksum is a warning to it, on stdout or (later majors) on stderr.
 check_control_file() {
 	TZ=UTC0 pg_controldata "$pgdata" >/tmp/control 2>&1 || fail "$EXIT_INCOMPLETE" capture "$(head -n 1 /tmp/control)"

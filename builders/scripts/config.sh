@@ -43,6 +43,8 @@ write_config() {
 	log_min_error_statement = panic
 	log_min_duration_statement = -1
 	CONF
+	# Nothing but the checks works on what is only proven.
+	[ "$INTENT" != verify ] || printf 'autovacuum = off\n' >>"$run/postgresql.conf"
 	[ "$major" -lt 18 ] || printf 'max_active_replication_origins = 256\n' >>"$run/postgresql.conf"
 
 	write_hba ''

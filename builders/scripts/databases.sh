@@ -35,6 +35,60 @@ connect_everywhere() {
 	[ -z "$lacking" ] || locale_failed "$lacking"
 }
 
+# --- tables whose file has lost its end ---
+
+# Such a file reads well up to there, and amcheck asks whether rows are in the index, not whether the index' entries have rows. What
+# tells: the pages that the last VACUUM, ANALYZE or CREATE INDEX counted (relpages). That is a suspicion and no proof, since a vacuum that
+# was cut off, or statistics that were loaded, leave a count that is too high. Unlogged tables are emptied by recovery; shared catalogs are
+# counted in one database only. One a line: the table, a tab, a column by which an index leads to each row, if there is one.
+short_tables() { # DATABASE
+	in_database "$1" <<-'SQL'
+	SELECT format('%I.%I', n.nspname, c.relname) || chr(9) || coalesce((SELECT quote_ident(a.attname) FROM pg_index i
+		JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am m ON m.oid = ic.relam
+		JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0] AND a.attcollation = i.indcollation[0]
+		JOIN pg_opclass o ON o.oid = i.indclass[0]
+		WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree' AND o.opcdefault AND i.indoption[0] IN (0, 3)
+		ORDER BY i.indisprimary DESC, i.indexrelid LIMIT 1), '')
+		FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'm', 't') AND c.relpersistence = 'p' AND NOT c.relisshared AND c.relam < 16384
+		AND c.relpages > pg_relation_size(c.oid) / current_setting('block_size')::bigint ORDER BY 1;
+	SQL
+}
+
+# An index scan and no other way: an index-only scan does not go to the rows, and from 17 on IS NOT NULL of a column that cannot be NULL is
+# no reason to use an index, while an order always is.
+follow_index() { # DATABASE TABLE COLUMN
+	in_database "$1" <<-SQL >/dev/null
+	\\set VERBOSITY verbose
+	SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_indexonlyscan = off; SET enable_sort = off;
+	SELECT count(*) FROM (SELECT 1 FROM ONLY $2 t ORDER BY t.$3 OFFSET 0) f;
+	SQL
+}
+
+find_lost_end() { # DATABASE TABLE COLUMN
+	[ -n "$3" ] || {
+		note "database $1: $2 has fewer pages than its statistics say, and no index tells whether its end is missing"
+		return
+	}
+	! follow_index "$@" || return 0
+	case $(sqlstate) in
+	XX00[12]) fail "$EXIT_INCOMPLETE" rows "database $1: the file of table $2 has lost its end: $(psql_error)" ;;
+	esac
+	note "database $1: whether the file of table $2 is whole is not known: $(psql_error)"
+}
+
+# Once: before an index is built anew from what is left of its table, and before anything counts the pages again.
+find_lost_ends() {
+	[ ! -e /pgdata/ends ] || return 0
+	while IFS= read -r database; do
+		short_tables "$database" >/tmp/short || roles_failed
+		while IFS='	' read -r table column; do
+			find_lost_end "$database" "$table" "$column"
+		done </tmp/short
+	done </tmp/databases
+	touch /pgdata/ends
+}
+
 # --- collations ---
 
 # SQL: the collations that the image has in another version than the indexes were built with. Which one a database's default had is
@@ -74,7 +128,7 @@ affected_indexes() { # DATABASE
 # there is the image's.
 rebuild_index() { # DATABASE INDEX
 	printf '\\set VERBOSITY verbose\nREINDEX INDEX %s;\n' "$2" | PGOPTIONS=$usual_path in_database "$1" && return
-	case $(sed -n 's/^.*ERROR:  \([0-9A-Z]*\):.*/\1/p' /tmp/psql.err | head -n 1) in
+	case $(sqlstate) in
 	23* | XX001 | XX002) fail "$EXIT_COLLATION_FAILED" collation "index $2 of database $1 cannot be rebuilt from its table for the collation of \
 this image: $(psql_error)" ;;
 	53100) fail "$EXIT_VOLUME_FULL" collation "the volume is full: index $2 of database $1: $(psql_error)" ;;

@@ -34,4 +34,7 @@ run_engine kopia snapshot restore --skip-owners --parallel=8 --no-ignore-permiss
 	explain_kopia
 ignored=$(grep -iE 'ignored [1-9][0-9]* error' "$log" | tail -n 1) || :
 [ -z "$ignored" ] || fail 1 restore "$ignored"
+counted=$(sed -n 's/.*Restored \([0-9][0-9]*\) files,.*/\1/p' "$log" | tail -n 1)
+there=$(find "$target" -type f | wc -l | tr -d ' ')
+[ -z "$counted" ] || [ "$counted" = "$there" ] || fail 1 restore "kopia restored $counted files, the volume holds $there"
 finish "kopia $(kopia --version | cut -d ' ' -f 1)"

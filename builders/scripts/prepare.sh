@@ -5,6 +5,7 @@ stage=capture
 find_server
 check_server
 [ ! -s /pgdata/damaged ] || fail "$EXIT_RECOVERY_FAILED" recovery "$(cat /pgdata/damaged)"
+check_files
 check_control_file
 classify
 check_wal
@@ -31,6 +32,8 @@ need_superuser
 stage='locale'
 connect_everywhere
 check_tablespaces
+stage=rows
+find_lost_ends
 stage=collation
 mend_databases
 stage=roles

@@ -47,7 +47,7 @@ start_server() {
 	follow "$server_log"
 	exec 3>"$server_log.pipe"
 	trap 'stop_server; exit 143' TERM INT
-	set -- -D "$pgdata" -c config_file="$run/postgresql.conf"
+	set -- -D "$pgdata" -c config_file="$run/postgresql.conf" -c autovacuum=off
 	[ ! -e "$pgdata/recovery.signal" ] || set -- "$@" -c restore_command=false
 	postgres "$@" >&3 2>&1 3>&- &
 	server=$!

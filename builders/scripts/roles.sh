@@ -27,6 +27,11 @@ psql_error() {
 	sed -n 's/^.*\(ERROR\|FATAL\): *\([0-9A-Z]\{5\}: \)\{0,1\}/\1: /p' /tmp/psql.err | head -n 1
 }
 
+# Of the error, where VERBOSITY is verbose; nothing when the connection was lost.
+sqlstate() {
+	sed -n 's/^.*ERROR:  \([0-9A-Z]*\):.*/\1/p' /tmp/psql.err | head -n 1
+}
+
 # A server that came up over damaged catalogs fails at whatever is asked of it, and it is the damage that is to be said.
 damage='(PANIC|FATAL|ERROR): .*(could not (open|read|stat) (file|relation|block)|could not access status of|invalid page|unexpected zero page'
 damage="$damage|missing chunk|cache lookup failed|is not a btree|corrupt|relation mapping file|invalid data in file|database files are)"

@@ -516,6 +516,28 @@ static void the_log_is_reset_only_where_that_is_allowed(void **state)
 	}
 }
 
+static void prepare_knows_how_many_files_were_restored(void **state)
+{
+	(void)state;
+	static const struct {
+		int64_t files;
+		const char *text;
+	} rows[] = {{1271, "1271"}, {0, "0"}, {-1, NULL}};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		struct sample s;
+		sample_init(&s, INTENT_VERIFY, "restic");
+		s.restored.files = rows[i].files;
+		AUTO(json) json_t *object = NULL;
+		assert_ok(build_deployment(&s.build, &s.round, &s.restored, &object, &err), err);
+		const json_t *prepare = named(json_find(object, "spec", "template", "spec", "initContainers"), CONTAINER_PREPARE);
+		const json_t *variable = named(json_find(prepare, "env"), "RESTORED_FILES");
+		assert_true((variable != NULL) == (rows[i].text != NULL));
+		if (variable != NULL)
+			assert_str(rows[i].text, variable, "value");
+	}
+}
+
 static void sizings_are_told_apart_by_their_amounts(void **state)
 {
 	(void)state;
@@ -719,6 +741,7 @@ int main(void)
 		cmocka_unit_test(a_job_without_its_image_or_engine_is_refused),
 		cmocka_unit_test(the_deployment_prepares_and_serves),
 		cmocka_unit_test(the_log_is_reset_only_where_that_is_allowed),
+		cmocka_unit_test(prepare_knows_how_many_files_were_restored),
 		cmocka_unit_test(sizings_are_told_apart_by_their_amounts),
 		cmocka_unit_test(a_resize_changes_resources_and_nothing_else),
 		cmocka_unit_test(people_are_told_how_to_come_in),

@@ -139,6 +139,63 @@ test_surroundings() {
 	failed_with "$(code EXIT_INCOMPLETE)" capture "(fast)" "a tablespace that has lost its link"
 }
 
+# $work/counted: tables whose pages are counted.
+make_counted() {
+	new_cluster "$work/counted"
+	source_start "$work/counted" -c autovacuum=off
+	source_sql postgres <<-'SQL'
+	CREATE DATABASE "the app";
+	\c "the app"
+	CREATE TABLE account (id int PRIMARY KEY, "the Name" text, notes text);
+	ALTER TABLE account ALTER notes SET STORAGE EXTERNAL;
+	INSERT INTO account SELECT i, 'n' || i, repeat('x', CASE WHEN i % 50 = 0 THEN 9000 ELSE 50 END) FROM generate_series(1, 1000) i;
+	CREATE TABLE bare AS SELECT * FROM account;
+	CREATE TABLE sorted (name text COLLATE "en-x-icu");
+	INSERT INTO sorted SELECT 'n' || i FROM generate_series(1, 2000) i;
+	CREATE INDEX ON sorted (name);
+	VACUUM ANALYZE;
+	UPDATE pg_collation SET collversion = '1.0' WHERE collname = 'en-x-icu';
+	SQL
+	toast=$(echo "SELECT reltoastrelid::regclass FROM pg_class WHERE relname = 'account'" | source_sql "the app")
+	while read -r name; do
+		file[$name]=$(echo "SELECT pg_relation_filepath('$name')" | source_sql "the app")
+	done <<<"account
+bare
+sorted
+$toast"
+	source_stop "$work/counted" fast
+}
+declare -A file
+
+# PostgreSQL has to be asked for the row: the file reads well up to its end.
+test_lost_ends() {
+	local label name bytes found
+	while IFS='|' read -r label name bytes found; do
+		pod_with "short-$bytes-${name#*.}" "$work/counted"
+		truncate -s "-$bytes" "$data/${file[$name]}"
+		prepare verify
+		failed_with "$(code EXIT_INCOMPLETE)" rows "$found" "$label"
+	done <<-ROWS
+	a page of a table|account|8192|database the app: the file of table public.account has lost its end: ERROR: could not read block
+	a part of a page|account|1000|has lost its end: ERROR: could not read block
+	of values beside|$toast|8192|the file of table $toast has lost its end: ERROR: could not read block
+	of a table whose index would be built anew|sorted|8192|the file of table public.sorted has lost its end: ERROR: could not read block
+	ROWS
+
+	pod_with short-bare "$work/counted"
+	truncate -s -8192 "$data/${file[bare]}"
+	prepare analytics
+	is "without an index it is noted" \
+		"0 database the app: public.bare has fewer pages than its statistics say, and no index tells whether its end is missing" \
+		"$status $(message '.notes[]' | grep bare)"
+
+	pod_with statistics "$work/counted"
+	ask "the app" "UPDATE pg_class SET relpages = 9999 WHERE relname = 'account'" >/dev/null
+	prepare verify
+	is "statistics of another time are no damage" "0 " "$status $(message '.notes[]' | grep account)"
+}
+
 make_moved
+make_counted
 : >"$work/socket/empty"
-run_tests test_collations test_broken_index test_long_lists test_locales test_surroundings
+run_tests test_lost_ends test_collations test_broken_index test_long_lists test_locales test_surroundings

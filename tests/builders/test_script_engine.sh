@@ -53,7 +53,7 @@ make_doubles() {
 		echo 15 >"$target/data/PG_VERSION"
 		head -c 8192 /dev/zero >"$target/data/global/pg_control"
 		echo map >"$target/data/global/pg_filenode.map"
-		echo "Restored 2 files, 4 directories and 0 symbolic links (11 B)${KOPIA_SAYS:+, $KOPIA_SAYS}." >&2
+		echo "Restored ${KOPIA_COUNTS:-3} files, 9 directories and 0 symbolic links (11 B)${KOPIA_SAYS:+, $KOPIA_SAYS}." >&2
 	}
 	DOUBLE
 	chmod 755 "$work/doubles/"*
@@ -164,6 +164,8 @@ kopia snapshot restore --skip-owners --parallel=8 --no-ignore-permission-errors 
 	verdict $? "kopia (a double): plain http"
 	kopia "KOPIA_SAYS=ignored 3 errors"
 	failed_with 1 restore "ignored 3 errors" "kopia (a double): ignored errors are a failure"
+	kopia KOPIA_COUNTS=4
+	failed_with 1 restore "kopia restored 4 files, the volume holds 3" "kopia (a double): its own count is what the volume holds"
 	kopia "KOPIA_FAILS_AT=repository connect" "KOPIA_SAYS=error connecting to repository: invalid repository password"
 	failed_with "$(code EXIT_WRONG_PASSWORD)" restore "invalid repository password" "kopia (a double): wrong password"
 	kopia "KOPIA_FAILS_AT=snapshot restore" "KOPIA_SAYS=unable to get filesystem entry: can't parse object ID k1234"

@@ -130,8 +130,15 @@ preloaded libraries of roles and databases: 2" "$(message '.disarmed[]')"
 
 test_prepare_verify() {
 	restored_pod verify
-	prepare verify
+	local there
+	there=$(find "$pod/pgdata/pgdata" -type f | wc -l)
+	prepare verify "RESTORED_FILES=$((there + 1))"
+	failed_with "$(code EXIT_NODE_FAILED)" capture "the restore left $((there + 1)) files on the volume, $there are there now" \
+		"a volume that lost a file"
+	prepare verify "RESTORED_FILES=$there"
 	is "verify is prepared" 0 "$status"
+	prepare verify "RESTORED_FILES=$there"
+	is "what a database made of the files is not counted" 0 "$status"
 	new_address
 	start_server "$address"
 	is "verify has no analytics password" "" "$(query postgres hidden-superuser app \

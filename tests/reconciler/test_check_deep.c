@@ -335,58 +335,6 @@ static void a_flipped_byte_turns_the_verdict_and_is_named(void **state)
 	restart(false);
 }
 
-// Of a file's last page, or a part of it. The statistics know how many there were; the index knows what was in it.
-static const struct {
-	const char *label, *sql, *relation;
-	off_t bytes;
-	enum report_grade grade;
-	const char *note;
-} lost_ends[] = {
-	{"a page", "VACUUM accounts", "accounts", PAGE_SIZE, GRADE_FAILED, NULL},
-	{"a part of a page", "VACUUM accounts", "accounts", 1000, GRADE_FAILED, NULL},
-	{"of values beside", "VACUUM accounts", "toast", PAGE_SIZE, GRADE_FAILED, NULL},
-	{"statistics of another time", "UPDATE pg_class SET relpages = 9999 WHERE relname = 'accounts'", "accounts", 0,
-		GRADE_CLEAN, NULL},
-	{"without an index", "ALTER TABLE accounts DROP CONSTRAINT accounts_pkey; VACUUM accounts", "accounts", PAGE_SIZE,
-		GRADE_CLEAN, "database \"app\": public.accounts has fewer pages than its statistics say"},
-};
-
-static void cut_file(const char *path, off_t bytes)
-{
-	struct stat st;
-	assert_int_equal(stat(path, &st), 0);
-	assert_int_equal(truncate(path, st.st_size - bytes), 0);
-}
-
-static void a_file_that_lost_its_end_turns_the_verdict(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < sizeof(lost_ends) / sizeof(lost_ends[0]); i++) {
-		struct error err = {0};
-		char path[256];
-		const struct damage table = {.relation = lost_ends[i].relation};
-		make_accounts(&table, path);
-		print_message("# %s\n", lost_ends[i].label);
-		for (const char *sql = lost_ends[i].sql; sql != NULL; sql = strchr(sql, ';')) {
-			char one[256];
-			sql += *sql == ';' ? 1 : 0;
-			(void)snprintf(one, sizeof(one), "%.*s", (int)strcspn(sql, ";"), sql);
-			checked_server_exec("app", one);
-		}
-		checked_server_exec("app", "CHECKPOINT"); // or recovery writes what is cut anew
-		postgres_halt(&checked_server);
-		cut_file(path, lost_ends[i].bytes);
-		assert_ok(postgres_run(&checked_server, &err), err);
-		struct check_result result;
-		check_deep(&result);
-		AUTO(json) json_t *details = result.details;
-		bool is_clean = lost_ends[i].grade == GRADE_CLEAN;
-		checked_server_assert(
-			&result, lost_ends[i].grade, is_clean ? "checksums" : "rows", is_clean ? "" : "could not read block");
-		assert_true(lost_ends[i].note == NULL || has_note(details, lost_ends[i].note));
-	}
-}
-
 static void settings_that_came_with_the_backup_have_no_say(void **state)
 {
 	(void)state;
@@ -562,7 +510,6 @@ int main(void)
 		cmocka_unit_test(an_amcheck_of_the_database_is_used_and_kept),
 		cmocka_unit_test(an_absent_amcheck_is_said),
 		cmocka_unit_test(a_flipped_byte_turns_the_verdict_and_is_named),
-		cmocka_unit_test(a_file_that_lost_its_end_turns_the_verdict),
 		cmocka_unit_test(settings_that_came_with_the_backup_have_no_say),
 		cmocka_unit_test(an_index_whose_own_function_fails_is_no_fault_of_the_backup),
 		cmocka_unit_test(a_page_with_a_wrong_checksum_that_was_met_by_the_way_counts),
