@@ -139,8 +139,26 @@ this image: $(psql_error)" ;;
 	return 1
 }
 
+# Rows do not move to where another order would have them.
+note_partitions() { # DATABASE
+	{
+		moved
+		cat <<-'SQL'
+		SELECT format('range partitions of %I.%I are bounded by collation %s, which has moved: a row may lie where it is not looked for',
+			nspname, relname, string_agg(DISTINCT name, ', '))
+			FROM pg_partitioned_table CROSS JOIN LATERAL unnest(partcollation::oid[]) AS used JOIN moved ON moved.oid = used
+			JOIN pg_class c ON c.oid = partrelid JOIN pg_namespace n ON n.oid = relnamespace
+			WHERE partstrat = 'r' GROUP BY nspname, relname ORDER BY 1;
+		SQL
+	} | in_database "$1" >/tmp/partitions || roles_failed
+	while IFS= read -r text; do
+		note "database $1: $text"
+	done </tmp/partitions
+}
+
 # Rebuild, then say it is done: never the other way round, and only where all went well.
 mend_collations() { # DATABASE
+	note_partitions "$1"
 	affected_indexes "$1" >/tmp/indexes || roles_failed
 	all_well=yes
 	while IFS='	' read -r index versions; do
