@@ -1,7 +1,8 @@
 """The ways in which a running server's files come into a backup. Each is a function (server, tree): the files lie in tree afterwards."""
 import subprocess
 
-from server import own, run
+from server import Server, own, run
+from stage import wait_until
 
 
 def copy(source, tree):
@@ -23,6 +24,28 @@ def atomic(server, tree):
         copy(server.data, tree)
     finally:
         server.thaw(held)
+
+
+def standby(server, tree):
+    """As `atomic`, of a hot standby that follows the server: only pg_control says how far its files must be recovered."""
+    files = tree.with_name(tree.name + ".source")
+    base_backup(server, files, "-X", "stream", "-R")
+    with Server(server.image, files, server.settings) as follower:
+        server.wait_for_load(100)
+        follow(server, follower)
+        follower.sql("clinic", "CHECKPOINT")
+        server.wait_for_load(100)
+        held = follower.freeze()
+        try:
+            copy(files, tree)
+        finally:
+            follower.thaw(held)
+
+
+def follow(server, follower):
+    """Until it is where the server was."""
+    at = server.sql("clinic", "SELECT pg_current_wal_lsn()")
+    wait_until("the standby", lambda: follower.sql("clinic", f"SELECT pg_last_wal_replay_lsn() >= '{at}'") == "t", 60)
 
 
 def begin_wal(server):

@@ -53,6 +53,7 @@ class World:
             captures.base_with_wal(server, self.dir / "base")
             captures.atomic(server, self.dir / "atomic")
             captures.live(server, self.dir / "live")
+            captures.standby(server, self.dir / "standby")
         self.files = {}
         with Server(IMAGE, self.dir / "clean") as server:
             for relation in ("patient", "patient_name", "account", "visit", "pg_proc"):
@@ -181,6 +182,7 @@ SOUND = [
 ]
 DISARMED = [
     (Cell("standby-signal", rows=ROWS, disarmed=("standby.signal", "primary_conninfo")), of("clean", stand_by)),
+    (Cell("standby-copy", rows=ROWS, disarmed=("standby.signal", "primary_conninfo")), of("standby")),
     (Cell("recovery-conf", rows=ROWS, disarmed=("recovery.conf",)), of("clean", lambda world, tree: captures.write(
         tree / "recovery.conf", "restore_command = 'false'\n"))),
     (Cell("subscription", rows=ROWS, disarmed=("subscription",)), of("clean", subscribe)),
