@@ -17,6 +17,10 @@
 #define TLS_VOLUME "tls"
 #define COUNT_SIZE 24 // the digits of an int64_t and a NUL
 
+// What the Deployment controller takes for none (kubernetes/kubernetes: HasProgressDeadline). How long it may take the operator judges
+// itself, which does not count recovery; a condition that says "stuck" meanwhile wakes people for nothing.
+#define NO_PROGRESS_DEADLINE INT32_MAX
+
 // For a fast shutdown: the checkpoint at its end.
 #define TERMINATION_GRACE_SECONDS 60
 
@@ -227,16 +231,15 @@ int build_deployment(const struct build *b, const struct build_round *round, con
 	AUTO(json) json_t *image = json_sprintf("%s:%d", b->settings->postgres_image, restored->postgres_major);
 	if (image == NULL)
 		return error_no_memory(err, name);
-	int64_t deadline_s = b->sizing.ready_timeout_ms / 1000;
 	json_begin();
-	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:i, s:{s:s}, s:I, s:{s:o}, s:o}}",
+	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:i, s:{s:s}, s:i, s:{s:o}, s:o}}",
 		"apiVersion", "apps/v1",
 		"kind", "Deployment",
 		"metadata", deployment_metadata(b, name, round->key, restored),
 		"spec",
 			"replicas", 1,
 			"strategy", "type", "Recreate",
-			"progressDeadlineSeconds", (json_int_t)(deadline_s > 0 ? deadline_s : 1),
+			"progressDeadlineSeconds", NO_PROGRESS_DEADLINE,
 			"selector", "matchLabels", metadata_selector(b, COMPONENT_DATABASE, round->key),
 			"template", pod(b, round->key, restored, json_string_value(image)));
 	return json_made_whole(made, name, out, err);

@@ -97,12 +97,15 @@ static void the_job_fails_at_once_for_the_marked_codes(void **state)
 	assert_string_equal(text, "[10,11,12,13,14,15,16,17,18,20]");
 }
 
+// Each is one argument, of which Linux takes 128 KiB; and it lies in the Deployment, its ReplicaSet and its pod.
+#define SCRIPT_MOST 48000
+
 static void shipped_scripts_are_shell_without_comments(void **state)
 {
 	(void)state;
 	for (size_t s = 0; s < sizeof scripts / sizeof *scripts; s++) {
 		size_t len = strlen(scripts[s].text);
-		assert_true(len > 500 && len < 32000);
+		assert_true(len > 500 && len < SCRIPT_MOST);
 		assert_null(strstr(scripts[s].text, "\n#"));
 		assert_non_null(strstr(scripts[s].text, "set -eu\n"));
 		assert_int_equal(scripts[s].text[len - 1], '\n');

@@ -445,7 +445,7 @@ static void the_deployment_prepares_and_serves(void **state)
 	const json_t *spec = json_find(object, "spec");
 	assert_int_equal(json_find_int(-1, spec, "replicas"), 1);
 	assert_str("Recreate", spec, "strategy", "type");
-	assert_int_equal(json_find_int(-1, spec, "progressDeadlineSeconds"), 1800);
+	assert_int_equal(json_find_int(-1, spec, "progressDeadlineSeconds"), INT32_MAX);
 	const json_t *pod = json_find(spec, "template", "spec");
 	assert_int_equal(json_find_int(-1, pod, "terminationGracePeriodSeconds"), 60);
 	assert_str("pgdata-0a1b2c3d", named(json_find(pod, "volumes"), "pgdata"), "persistentVolumeClaim", "claimName");
