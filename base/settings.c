@@ -219,6 +219,35 @@ void settings_help(FILE *to)
 	}
 }
 
+bool settings_engine_find(const char *name, enum settings_engine *out)
+{
+	for (int i = 0; settings_engine_text[i] != NULL; i++) {
+		if (strcmp(settings_engine_text[i], name) == 0) {
+			*out = (enum settings_engine)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+void settings_engine_names(char out[SETTINGS_ENGINE_NAMES_SIZE])
+{
+	out[0] = '\0';
+	for (size_t i = 0; settings_engine_text[i] != NULL; i++) {
+		size_t len = strlen(out);
+		const char *joint = i == 0 ? "" : settings_engine_text[i + 1] == NULL ? " or " : ", ";
+		(void)snprintf(out + len, SETTINGS_ENGINE_NAMES_SIZE - len, "%s%s", joint, settings_engine_text[i]);
+	}
+}
+
+enum settings_storage settings_storage_find(const char *name)
+{
+	int i = 0;
+	while (i < STORAGE_COUNT && strcmp(name, settings_storage_text[i]) != 0)
+		i++;
+	return (enum settings_storage)i;
+}
+
 enum settings_engine settings_engine_for(const struct settings *settings, const char *backup_type)
 {
 	for (size_t i = 0; i < settings->engine_count; i++) {

@@ -17,13 +17,30 @@
 
 enum settings_intent { INTENT_VERIFY, INTENT_ANALYTICS, INTENT_DISASTER_RECOVERY, INTENT_COUNT };
 enum settings_credentials { CREDENTIALS_PROXY, CREDENTIALS_DIRECT };
-enum settings_engine { ENGINE_KOPIA, ENGINE_RESTIC };
+
+// X(NAME, name): the engines, each with its row in builders/engines. Whatever names an engine takes the name from here.
+#define SETTINGS_ENGINES(X) \
+	X(KOPIA, kopia)     \
+	X(RESTIC, restic)
+
+enum settings_engine {
+#define X(NAME, name) ENGINE_##NAME,
+	SETTINGS_ENGINES(X)
+#undef X
+		ENGINE_COUNT
+};
+
+// Where a backup is: an entry's `bucket` is a bucket of S3, a container of Azure Blob, or a PersistentVolumeClaim in the
+// replica's Namespace.
+enum settings_storage { STORAGE_S3, STORAGE_AZURE, STORAGE_FILE, STORAGE_COUNT };
+
 enum settings_depth { DEPTH_QUICK, DEPTH_DEEP };
 
 // The texts that stand for the values above, in worklists and settings.
 extern const char *const settings_intent_text[INTENT_COUNT];
-extern const char *const settings_engine_text[];
-extern const char *const settings_depth_text[]; // NULL at the end
+extern const char *const settings_storage_text[STORAGE_COUNT];
+extern const char *const settings_engine_text[]; // NULL at the end, as the next one
+extern const char *const settings_depth_text[];
 
 // Per intent; a worklist entry's params may override what canopy's operators can set (canopy/intents.h).
 struct settings_for_intent {
@@ -131,6 +148,14 @@ void settings_help(FILE *to);
 
 // What Kubernetes would refuse: a request above its limit, a first volume size above its maximum. ERROR_INVALID names both.
 MUST_CHECK int settings_check_sizing(const struct settings_for_intent *sizing, struct error *err);
+
+// The engine of that name; false when there is none. And the names in words, for an error: "kopia or restic".
+#define SETTINGS_ENGINE_NAMES_SIZE 128
+bool settings_engine_find(const char *name, enum settings_engine *out);
+void settings_engine_names(char out[SETTINGS_ENGINE_NAMES_SIZE]);
+
+// STORAGE_COUNT when there is none of that name.
+enum settings_storage settings_storage_find(const char *name);
 
 // The engine for a backup type.
 enum settings_engine settings_engine_for(const struct settings *settings, const char *backup_type);

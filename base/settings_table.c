@@ -9,7 +9,12 @@
 #define DAY (86400 * SECOND)
 
 const char *const settings_intent_text[INTENT_COUNT] = {"verify", "analytics", "disaster-recovery"};
-const char *const settings_engine_text[] = {"kopia", "restic", NULL};
+const char *const settings_storage_text[STORAGE_COUNT] = {"s3", "azure", "file"};
+const char *const settings_engine_text[] = {
+#define X(NAME, name) #name,
+	SETTINGS_ENGINES(X)
+#undef X
+		NULL};
 const char *const settings_depth_text[] = {"quick", "deep", NULL};
 
 static const char *const http_schemes[] = {"http", "https", NULL};

@@ -322,7 +322,9 @@ int setting_allowed(const struct setting *row, struct buf *out, struct error *er
 	case SETTING_TOLERATIONS:
 		return buf_add_str(out, "a list of mappings with key, operator, value and effect", err);
 	case SETTING_ENGINES:
-		return buf_add_str(out, "a mapping of backup types to kopia or restic", err);
+		if (buf_add_str(out, "a mapping of backup types to ", err) < 0)
+			return -1;
+		return print_choices(settings_engine_text, " or ", out, err);
 	case SETTING_BACKOFF:
 		return buf_add_str(out, "three durations of whole seconds, each at most 30d", err);
 	}

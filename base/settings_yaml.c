@@ -55,6 +55,14 @@ static int read_pairs(
 	return 0;
 }
 
+static int refuse_engine(const struct source *from, const struct yamltree *node, const char *name, struct error *err)
+{
+	char allowed[SETTINGS_ENGINE_NAMES_SIZE];
+	settings_engine_names(allowed);
+	(void)error_set(err, ERROR_INVALID, "\"%.100s\": allowed is %s", name, allowed);
+	return complain(from, node, err);
+}
+
 static int read_engines(const struct source *from, const struct yamltree *node, struct error *err)
 {
 	struct settings *settings = from->settings;
@@ -66,13 +74,11 @@ static int read_engines(const struct source *from, const struct yamltree *node, 
 		AUTO_FREE char *name = NULL;
 		if (scalar(from, child, &name, err) < 0)
 			return -1;
-		bool is_restic = strcmp(name, settings_engine_text[ENGINE_RESTIC]) == 0;
-		if (!is_restic && strcmp(name, settings_engine_text[ENGINE_KOPIA]) != 0) {
-			(void)error_set(err, ERROR_INVALID, "\"%.100s\": allowed is kopia or restic", name);
-			return complain(from, child, err);
-		}
+		enum settings_engine engine;
+		if (!settings_engine_find(name, &engine))
+			return refuse_engine(from, child, name, err);
 		struct settings_engine_rule *rule = &settings->engines[settings->engine_count++];
-		rule->engine = is_restic ? ENGINE_RESTIC : ENGINE_KOPIA;
+		rule->engine = engine;
 		rule->type = strdup(child->key);
 		if (rule->type == NULL)
 			return error_no_memory(err, node->key);

@@ -46,6 +46,7 @@ struct build_restored {
 	int postgres_major;
 	int64_t bytes; // -1: not said
 	int64_t files;
+	const char *engine; // name and version of the engine that wrote the volume; NULL: not said. See builders/engines/engine.h
 };
 
 // Of the replica.

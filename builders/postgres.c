@@ -1,4 +1,5 @@
 // The database that comes up: its passwords, the Deployment of a round and the Service of the replica.
+#include "builders/engines/engine.h"
 #include "builders/metadata.h"
 #include "builders/opaque.h"
 #include "builders/pod.h"
@@ -111,7 +112,19 @@ static json_t *mounts(void)
 		pod_mount("tmp", "/tmp", false), pod_mount("dshm", "/dev/shm", false));
 }
 
-static json_t *volumes(const struct build *b, const char *key)
+// What the engine that wrote the volume has the init step do in the place of ours; NULL: nothing.
+static const struct engine_prepare *own_prepare(const struct build_restored *restored)
+{
+	const struct engine *engine = engine_said(restored->engine);
+	return engine != NULL && engine->prepare.script != NULL ? &engine->prepare : NULL;
+}
+
+static bool reads_backup(const struct build *b, const struct engine_prepare *own)
+{
+	return own != NULL && own->reads_backup && entry_storage(b->entry) == STORAGE_FILE;
+}
+
+static json_t *volumes(const struct build *b, const char *key, const struct engine_prepare *own)
 {
 	char claim[OBJECT_NAME_SIZE];
 	name_pvc(key, claim);
@@ -120,7 +133,21 @@ static json_t *volumes(const struct build *b, const char *key)
 		pod_volume_empty("tmp", false), pod_volume_empty("dshm", true));
 	if (b->settings->postgres_tls && json_array_append_new(list, pod_volume_tls(TLS_VOLUME, NAME_TLS_SECRET)) != 0)
 		return NULL;
+	if (reads_backup(b, own) && json_array_append_new(list, engine_backup_volume(b)) != 0)
+		return NULL;
 	return TAKE_PTR(list);
+}
+
+static int add_own(const struct build *b, const struct engine_prepare *own, json_t *environment, json_t *its_mounts)
+{
+	AUTO(json) json_t *more = own == NULL || own->environment == NULL ? json_array() : own->environment(b);
+	if (json_array_extend(environment, more) != 0)
+		return -1;
+	if (!reads_backup(b, own))
+		return 0;
+	return json_array_append_new(environment, engine_backup_folder(b)) != 0
+		       ? -1
+		       : json_array_append_new(its_mounts, engine_backup_mount());
 }
 
 static json_t *prepare_container(const struct build *b, const struct build_restored *restored, const char *image)
@@ -139,7 +166,12 @@ static json_t *prepare_container(const struct build *b, const struct build_resto
 	(void)snprintf(files, sizeof(files), "%" PRId64, restored->files);
 	if (restored->files >= 0 && json_array_append_new(environment, pod_env("RESTORED_FILES", files)) != 0)
 		return NULL;
-	return pod_container(b, CONTAINER_PREPARE, image, script_prepare, json_incref(environment), mounts());
+	const struct engine_prepare *own = own_prepare(restored);
+	AUTO(json) json_t *its_mounts = mounts();
+	if (add_own(b, own, environment, its_mounts) != 0)
+		return NULL;
+	return pod_container(b, CONTAINER_PREPARE, image, own == NULL ? script_prepare : own->script, json_incref(environment),
+		json_incref(its_mounts));
 }
 
 // One key a line.
@@ -184,7 +216,7 @@ static json_t *postgres_container(const struct build *b, const char *image)
 
 static json_t *pod(const struct build *b, const char *key, const struct build_restored *restored, const char *image)
 {
-	AUTO(json) json_t *template = pod_template(b, COMPONENT_DATABASE, key, volumes(b, key));
+	AUTO(json) json_t *template = pod_template(b, COMPONENT_DATABASE, key, volumes(b, key, own_prepare(restored)));
 	AUTO(json)
 	json_t *spec = json_pack("{s:[o], s:[o], s:i}", "initContainers", prepare_container(b, restored, image), "containers",
 		postgres_container(b, image), "terminationGracePeriodSeconds", TERMINATION_GRACE_SECONDS);

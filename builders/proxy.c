@@ -42,7 +42,7 @@ static const char *const format_texts[] = {[LOG_LOGFMT] = "logfmt", [LOG_JSON] =
 
 bool proxy_is_used(const struct build *b)
 {
-	return b->settings->credentials == CREDENTIALS_PROXY;
+	return b->settings->credentials == CREDENTIALS_PROXY && entry_storage(b->entry) == STORAGE_S3;
 }
 
 int proxy_check(const struct build *b, struct error *err)

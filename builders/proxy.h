@@ -13,6 +13,7 @@
 // The key of Secret restore-<key> with the CA certificates of the broker.
 #define PROXY_KEY_BROKER_CA "brokerCaCertificate"
 
+// For a backup in S3, with CREDENTIALS=proxy.
 bool proxy_is_used(const struct build *b);
 
 // ERROR_INVALID when CANOPY_PROXY_IMAGE is not set, with a hint; ERROR_INTERNAL without the CA of the broker.

@@ -1,13 +1,14 @@
 // A round's restore: its Secret, its volume and the Job that fills it.
 #include "base/quantity.h"
 #include "builders/endpoint.h"
+#include "builders/engines/engine.h"
 #include "builders/exit_codes.h"
 #include "builders/metadata.h"
 #include "builders/opaque.h"
 #include "builders/pod.h"
 #include "builders/proxy.h"
-#include "builders/scripts.h"
-#include <string.h>
+#include <inttypes.h>
+#include <stdio.h>
 
 #define KEY_REPOSITORY_PASSWORD "repositoryPassword"
 #define KEY_ACCESS_KEY_ID "accessKeyId"
@@ -25,6 +26,17 @@ static int add_keys_of_the_store(json_t *object, const struct canopy_credentials
 		opaque_add_secret(object, KEY_SECRET_ACCESS_KEY, &credentials->secret_access_key, err) != 0)
 		return -1;
 	return opaque_add_secret(object, KEY_SESSION_TOKEN, &credentials->session_token, err);
+}
+
+static int add_way_to_storage(
+	const struct build *b, json_t *object, const struct canopy_credentials *credentials, struct error *err)
+{
+	if (entry_storage(b->entry) == STORAGE_FILE)
+		return 0;
+	if (b->s3_ca_pem != NULL && opaque_add_text(object, KEY_CA_CERTIFICATE, b->s3_ca_pem, err) != 0)
+		return -1;
+	return proxy_is_used(b) ? opaque_add_text(object, PROXY_KEY_BROKER_CA, b->broker_ca_pem, err)
+				: add_keys_of_the_store(object, credentials, err);
 }
 
 // No blockOwnerDeletion: it would need a right to the finalizers of PVCs where OwnerReferencesPermissionEnforcement is on.
@@ -53,10 +65,7 @@ int build_restore_secret(const struct build *b, const struct build_round *round,
 		own_by_volume(object, round, err) != 0 ||
 		opaque_add_secret(object, KEY_REPOSITORY_PASSWORD, &credentials->repo_password, err) != 0)
 		return -1;
-	if (b->s3_ca_pem != NULL && opaque_add_text(object, KEY_CA_CERTIFICATE, b->s3_ca_pem, err) != 0)
-		return -1;
-	if (proxy_is_used(b) ? opaque_add_text(object, PROXY_KEY_BROKER_CA, b->broker_ca_pem, err) != 0
-			     : add_keys_of_the_store(object, credentials, err) != 0)
+	if (add_way_to_storage(b, object, credentials, err) != 0)
 		return -1;
 	*out = TAKE_PTR(object);
 	return 0;
@@ -83,37 +92,6 @@ int build_pvc(const struct build *b, const struct build_round *round, json_t **o
 }
 // clang-format on
 
-// What differs between the engines.
-struct engine {
-	const char *image_setting;
-	const char *image;
-	const char *script;
-	const char *password_variable;
-};
-
-static int engine_of(const struct build *b, struct engine *out, struct error *err)
-{
-	const struct settings *settings = b->settings;
-	enum settings_engine which = settings_engine_for(settings, b->entry->type);
-	if (b->entry->engine != NULL && strcmp(b->entry->engine, settings_engine_text[ENGINE_RESTIC]) == 0)
-		which = ENGINE_RESTIC;
-	else if (b->entry->engine != NULL && strcmp(b->entry->engine, settings_engine_text[ENGINE_KOPIA]) == 0)
-		which = ENGINE_KOPIA;
-	else if (b->entry->engine != NULL)
-		return error_set(err, ERROR_INVALID, "engine \"%s\" is neither %s nor %s", b->entry->engine,
-			settings_engine_text[ENGINE_KOPIA], settings_engine_text[ENGINE_RESTIC]);
-
-	struct engine engine =
-		which == ENGINE_RESTIC
-			? (struct engine){"RESTIC_IMAGE", settings->restic_image, script_restore_restic, "RESTIC_PASSWORD"}
-			: (struct engine){"KOPIA_IMAGE", settings->kopia_image, script_restore_kopia, "KOPIA_PASSWORD"};
-	if (engine.image == NULL)
-		return error_set(err, ERROR_INVALID, "setting %s is not set, backup type \"%s\" needs it", engine.image_setting,
-			b->entry->type);
-	*out = engine;
-	return 0;
-}
-
 // One key a line.
 // clang-format off
 static json_t *environment_of_the_store(const struct build *b, const char *secret, const char *endpoint)
@@ -130,28 +108,63 @@ static json_t *environment_of_the_store(const struct build *b, const char *secre
 	return TAKE_PTR(list);
 }
 
-static json_t *environment(const struct build *b, const struct build_round *round, const char *secret, const char *endpoint,
-	const struct engine *engine)
+static json_t *environment_of_s3(const struct build *b, const char *secret, const char *endpoint)
 {
 	const struct entry *entry = b->entry;
 	AUTO(json)
-	json_t *list = json_pack("[o, o, o, o, o, o]",
-		pod_env("HOME", "/tmp"),
-		pod_env("SNAPSHOT_ID", round->snapshot_id),
+	json_t *list = json_pack("[o, o, o]",
 		pod_env("S3_BUCKET", entry->bucket),
 		pod_env("S3_PREFIX", entry->prefix),
-		pod_env("S3_REGION", entry->region),
-		pod_env_secret(engine->password_variable, secret, KEY_REPOSITORY_PASSWORD));
+		pod_env("S3_REGION", entry->region));
 	AUTO(json)
 	json_t *way = proxy_is_used(b) ? proxy_engine_environment(b) : environment_of_the_store(b, secret, endpoint);
 	return json_array_extend(list, way) == 0 ? TAKE_PTR(list) : NULL;
 }
 // clang-format on
 
+static json_t *environment_of_storage(const struct build *b, const char *secret, const char *endpoint)
+{
+	return entry_storage(b->entry) == STORAGE_FILE ? json_pack("[o]", engine_backup_folder(b))
+						       : environment_of_s3(b, secret, endpoint);
+}
+
+// In whole CPUs, rounded up: by how many hands an engine may work. Without a limit nothing is said.
+static int add_cpu_limit(const struct build *b, json_t *list)
+{
+	int64_t milli = 0;
+	char text[QUANTITY_TEXT_SIZE];
+	struct error ignored;
+	if (b->sizing.cpu_limit == NULL || quantity_milli(b->sizing.cpu_limit, &milli, &ignored) != 0)
+		return 0;
+	(void)snprintf(text, sizeof text, "%" PRId64, milli / 1000 + (milli % 1000 != 0));
+	return json_array_append_new(list, pod_env("CPU_LIMIT", text));
+}
+
+static int add_own(const struct build *b, const struct engine *engine, const char *secret, json_t *list)
+{
+	if (engine->password_variable != NULL &&
+		json_array_append_new(list, pod_env_secret(engine->password_variable, secret, KEY_REPOSITORY_PASSWORD)) != 0)
+		return -1;
+	AUTO(json) json_t *own = engine->environment == NULL ? json_array() : engine->environment(b);
+	return json_array_extend(list, own);
+}
+
+static json_t *environment(const struct build *b, const struct build_round *round, const char *secret, const char *endpoint,
+	const struct engine *engine)
+{
+	AUTO(json) json_t *list = json_pack("[o, o]", pod_env("HOME", "/tmp"), pod_env("SNAPSHOT_ID", round->snapshot_id));
+	AUTO(json) json_t *storage = environment_of_storage(b, secret, endpoint);
+	if (json_array_extend(list, storage) != 0 || add_cpu_limit(b, list) != 0 || add_own(b, engine, secret, list) != 0)
+		return NULL;
+	return TAKE_PTR(list);
+}
+
 static json_t *mounts(const struct build *b)
 {
 	AUTO(json)
 	json_t *list = json_pack("[o, o]", pod_mount("pgdata", POD_PGDATA_MOUNT, false), pod_mount("tmp", "/tmp", false));
+	if (entry_storage(b->entry) == STORAGE_FILE)
+		return json_array_append_new(list, engine_backup_mount()) == 0 ? TAKE_PTR(list) : NULL;
 	if (proxy_is_used(b))
 		return json_array_append_new(list, proxy_engine_mount(b)) == 0 ? TAKE_PTR(list) : NULL;
 	if (b->s3_ca_pem != NULL && json_array_append_new(list, pod_mount(ENDPOINT_CA_VOLUME, ENDPOINT_CA_MOUNT, true)) != 0)
@@ -164,6 +177,8 @@ static json_t *volumes(const struct build *b, const char *key, const char *secre
 	char claim[OBJECT_NAME_SIZE];
 	name_pvc(key, claim);
 	AUTO(json) json_t *list = json_pack("[o, o]", pod_volume_claim("pgdata", claim), pod_volume_empty("tmp", false));
+	if (entry_storage(b->entry) == STORAGE_FILE)
+		return json_array_append_new(list, engine_backup_volume(b)) == 0 ? TAKE_PTR(list) : NULL;
 	if (b->s3_ca_pem != NULL && json_array_append_new(list, pod_volume_secret_file(ENDPOINT_CA_VOLUME, secret,
 									KEY_CA_CERTIFICATE, ENDPOINT_CA_FILE)) != 0)
 		return NULL;
@@ -220,13 +235,13 @@ static json_t *job_metadata(const struct build *b, const char *name, const char 
 static int make_pod(const struct build *b, const struct build_round *round, const char *secret, json_t **out, struct error *err)
 {
 	char endpoint[ENDPOINT_SIZE];
-	struct engine engine = {0};
+	const struct engine *engine = NULL;
 	AUTO(json) json_t *template = NULL;
 	if (endpoint_s3(b, endpoint, err) != 0 || engine_of(b, &engine, err) != 0)
 		return -1;
 	json_begin();
-	json_t *container = pod_container(
-		b, CONTAINER_RESTORE, engine.image, engine.script, environment(b, round, secret, endpoint, &engine), mounts(b));
+	json_t *container = pod_container(b, CONTAINER_RESTORE, engine_image(b, engine), engine_script(b, engine),
+		environment(b, round, secret, endpoint, engine), mounts(b));
 	if (json_made_whole(pod(b, round->key, secret, container), "pod", &template, err) != 0)
 		return -1;
 	if (proxy_is_used(b) && (proxy_check(b, err) != 0 || proxy_add(b, round, template, err) != 0))

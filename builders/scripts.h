@@ -1,5 +1,5 @@
-// The scripts that run in the pods, as they are shipped: builders/scripts/*.sh, put together and without comments by
-// scripts/embed.sh at build time.
+// The scripts that run in the pods, as they are shipped: parts from builders/scripts and builders/engines, put together without
+// comments by scripts/embed.sh at build time. scripts/list says which, one a line.
 #ifndef BUILDERS_SCRIPTS_H
 #define BUILDERS_SCRIPTS_H
 

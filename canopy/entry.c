@@ -109,6 +109,16 @@ static int read_texts(const json_t *object, struct entry *e, struct error *err)
 	return 0;
 }
 
+static int check_engine(const char *name, struct error *err)
+{
+	enum settings_engine ignored;
+	char allowed[SETTINGS_ENGINE_NAMES_SIZE];
+	if (name == NULL || settings_engine_find(name, &ignored))
+		return 0;
+	settings_engine_names(allowed);
+	return error_set(err, ERROR_INVALID, "field \"engine\" is \"%.64s\", allowed is %s", name, allowed);
+}
+
 static int read_optional_texts(const json_t *object, struct entry *e, struct error *err)
 {
 	const struct {
@@ -135,11 +145,7 @@ static int read_optional_texts(const json_t *object, struct entry *e, struct err
 	int64_t ignored = 0;
 	if (e->snapshot_at != NULL && clock_parse(e->snapshot_at, &ignored, err) < 0)
 		return error_wrap(err, "field \"snapshot_at\"");
-	bool known = e->engine == NULL || strcmp(e->engine, settings_engine_text[ENGINE_KOPIA]) == 0 ||
-		     strcmp(e->engine, settings_engine_text[ENGINE_RESTIC]) == 0;
-	if (!known)
-		return error_set(err, ERROR_INVALID, "field \"engine\" is \"%.64s\", allowed is kopia or restic", e->engine);
-	return 0;
+	return check_engine(e->engine, err);
 }
 
 static int read_bound(const json_t *object, const char *key, int64_t *out, struct error *err)

@@ -1,6 +1,7 @@
 #include "reconciler/details.h"
 
 #include "base/clock.h"
+#include "builders/engines/engine.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -52,13 +53,8 @@ static int put_restored(const struct round_view *v, const struct restore_message
 // "restic 0.18.1" is of restic; a name that is none of ours is only told as a version.
 static int put_engine(const struct restore_message *said, json_t *details)
 {
-	for (size_t i = 0; settings_engine_text[i] != NULL; i++) {
-		size_t len = strlen(settings_engine_text[i]);
-		if (strncmp(said->engine, settings_engine_text[i], len) == 0 &&
-			(said->engine[len] == ' ' || said->engine[len] == '\0'))
-			return put_text(details, "engine", settings_engine_text[i]);
-	}
-	return 0;
+	const struct engine *engine = engine_said(said->engine);
+	return engine == NULL ? 0 : put_text(details, "engine", engine_name(engine));
 }
 
 static int put_versions(const struct round_view *v, const struct restore_message *said, json_t *details)

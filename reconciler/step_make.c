@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/clock.h"
+#include "builders/engines/engine.h"
 #include "reconciler/access.h"
 #include "reconciler/adopt.h"
 #include "reconciler/patch.h"
@@ -122,6 +123,11 @@ int step_make(struct manager *op, struct round_view *v, struct error *err)
 	AUTO(canopy_credentials) struct canopy_credentials credentials = {0};
 	struct adopted volume;
 	const struct build b = step_build(op, v);
+
+	// What nobody can restore asks for no credentials either.
+	const struct engine *engine = NULL;
+	if (engine_of(&b, &engine, err) < 0)
+		return -1;
 
 	// Rights, policies and volume first: credentials are counted by canopy from their first issue, so nothing that can fail
 	// for our own reasons should come between them and the Job.

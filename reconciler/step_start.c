@@ -42,8 +42,10 @@ int step_start(struct manager *op, struct round_view *v, const struct step *step
 	char name[OBJECT_NAME_SIZE];
 	const struct build b = step_build(op, v);
 	const struct build_round round = step_round(v);
-	const struct build_restored restored = {
-		.postgres_major = step->restored.postgres_major, .bytes = step->restored.bytes, .files = step->restored.files};
+	const struct build_restored restored = {.postgres_major = step->restored.postgres_major,
+		.bytes = step->restored.bytes,
+		.files = step->restored.files,
+		.engine = step->restored.engine};
 
 	patch_init(&p, v->replica);
 	if (make_secrets(op, v, &b, &p, err) < 0 || build_deployment(&b, &round, &restored, &deployment, err) < 0 ||

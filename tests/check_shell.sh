@@ -1,10 +1,10 @@
 #!/bin/sh
-# Every shell script of the tree, read by shellcheck; speaks TAP. Not builders/scripts: those are parts of scripts, and the whole ones
+# Every shell script of the tree, read by shellcheck; speaks TAP. Not builders/scripts and builders/engines: those are parts of scripts, and the whole ones
 # are checked where they are run (tests/builders/test_script_engine.sh).
 #
 # usage: check_shell.sh SOURCE_ROOT
 cd "$1" || exit 1
-scripts=$(find . -path ./build -prune -o -path ./.git -prune -o -path ./builders/scripts -prune -o -name '*.sh' -print | sort)
+scripts=$(find . -path ./build -prune -o -path ./.git -prune -o -path ./builders/scripts -prune -o -path ./builders/engines -prune -o -name '*.sh' -print | sort)
 number=0 bad=0
 for script in $scripts ./.ci/run; do
 	number=$((number + 1))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Put the scripts of the pods together and make C of them: embed.sh OUTPUT_DIR.
+# Put the scripts of the pods together, as ./list says, and make C of them: embed.sh OUTPUT_DIR.
 # Each is a few parts, the exit codes that it names (the table in ../exit_codes.h), no comments and no indentation: the text is part of
 # every Job and Deployment, and tens of thousands of those fit into a cluster only when they are small. Writes NAME.sh (for tests, and
 # to read what runs) and scripts.c. No here-document in a part may have a line that begins with #.
@@ -20,7 +20,9 @@ ship() { # NAME PART...
 	name=$1
 	shift
 	for part in "$@"; do
-		sed -e 's/^[[:space:]]*//' -e '/^#/d' -e '/^$/d' "$here/$part.sh"
+		part=$here/$part.sh
+		[ -f "$part" ] || part=$here/../engines/${part##*/}
+		sed -e 's/^[[:space:]]*//' -e '/^#/d' -e '/^$/d' "$part"
 	done >"$out/$name.body"
 	{ exit_codes "$out/$name.body" && cat "$out/$name.body"; } >"$out/$name.sh"
 	rm "$out/$name.body"
@@ -32,7 +34,7 @@ ship() { # NAME PART...
 }
 
 printf '#include "builders/scripts.h"\n' >"$out/scripts.c"
-ship restore-restic common ending follow cluster restore way restic
-ship restore-kopia common ending follow cluster restore way kopia
-ship prepare common ending follow findings server access capture quarantine config recovery roles databases prepare
-ship postgres common server access postgres
+grep -v '^#' "$here/list" | while read -r name parts; do
+	# shellcheck disable=SC2086 # a word is a part
+	ship "$name" $parts
+done

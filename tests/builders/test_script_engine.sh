@@ -162,6 +162,9 @@ kopia snapshot restore --skip-owners --parallel=8 --no-ignore-permission-errors 
 	kopia S3_ENDPOINT=http://127.0.0.1:7480
 	grep -q -- '--endpoint=127.0.0.1:7480 --disable-tls' "$pod/pgdata/commands"
 	verdict $? "kopia (a double): plain http"
+	kopia CPU_LIMIT=3
+	grep -q -- ' --parallel=3 ' "$pod/pgdata/commands"
+	verdict $? "kopia (a double): as many hands as CPUs"
 	kopia "KOPIA_SAYS=ignored 3 errors"
 	failed_with 1 restore "ignored 3 errors" "kopia (a double): ignored errors are a failure"
 	kopia KOPIA_COUNTS=4

@@ -30,7 +30,7 @@ esac
 run_engine kopia repository connect s3 "$@" --readonly --no-check-for-updates --no-persist-credentials || explain_kopia
 
 # Never --skip-existing: it takes what a killed restore left for whole.
-run_engine kopia snapshot restore --skip-owners --parallel=8 --no-ignore-permission-errors -- "$SNAPSHOT_ID" "$target" ||
+run_engine kopia snapshot restore --skip-owners --parallel="${CPU_LIMIT:-8}" --no-ignore-permission-errors -- "$SNAPSHOT_ID" "$target" ||
 	explain_kopia
 ignored=$(grep -iE 'ignored [1-9][0-9]* error' "$log" | tail -n 1) || :
 [ -z "$ignored" ] || fail 1 restore "$ignored"

@@ -1,0 +1,162 @@
+#include "builders/engines/engine.h"
+
+#include "builders/pod.h"
+#include "builders/proxy.h"
+#include <stdio.h>
+#include <string.h>
+
+#define BACKUP_VOLUME "backup"
+#define STORAGES_SIZE 64
+
+static const struct engine *const engines[ENGINE_COUNT] = {
+#define X(NAME, name) [ENGINE_##NAME] = &engine_##name,
+	SETTINGS_ENGINES(X)
+#undef X
+};
+
+const char *engine_name(const struct engine *engine)
+{
+	return settings_engine_text[engine->which];
+}
+
+static int find(const struct build *b, const struct engine **out, struct error *err)
+{
+	enum settings_engine which = settings_engine_for(b->settings, b->entry->type);
+	if (b->entry->engine != NULL && !settings_engine_find(b->entry->engine, &which)) {
+		char allowed[SETTINGS_ENGINE_NAMES_SIZE];
+		settings_engine_names(allowed);
+		return error_set(err, ERROR_INVALID, "engine \"%s\" is not known, allowed is %s", b->entry->engine, allowed);
+	}
+	*out = engines[which];
+	return 0;
+}
+
+static const struct engine_reader *reader_of(const struct build *b, const struct engine *engine)
+{
+	enum settings_storage storage = entry_storage(b->entry);
+	return storage < STORAGE_COUNT && engine->reads[storage].script != NULL ? &engine->reads[storage] : NULL;
+}
+
+// "s3, file"
+static void name_storages(const struct engine *engine, char out[STORAGES_SIZE])
+{
+	out[0] = '\0';
+	for (size_t i = 0; i < STORAGE_COUNT; i++) {
+		size_t len = strlen(out);
+		if (engine->reads[i].script != NULL)
+			(void)snprintf(out + len, STORAGES_SIZE - len, "%s%s", len == 0 ? "" : ", ", settings_storage_text[i]);
+	}
+}
+
+static int check_storage(const struct build *b, const struct engine *engine, struct error *err)
+{
+	char storages[STORAGES_SIZE];
+	name_storages(engine, storages);
+	if (reader_of(b, engine) == NULL)
+		return error_set(err, ERROR_INVALID, "engine %s cannot read storage \"%s\", allowed is %s", engine_name(engine),
+			b->entry->storage, storages);
+	if (engine->is_tls_only && proxy_is_used(b))
+		return error_set(err, ERROR_INVALID,
+			"engine %s speaks to S3 by TLS alone and cannot use the credential proxy; hint: set CREDENTIALS=direct",
+			engine_name(engine));
+	return 0;
+}
+
+// A name that Kubernetes takes for a claim, and so one component of a path.
+static bool is_claim_name(const char *text)
+{
+	static const char ends[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	static const char all[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+	size_t len = strlen(text);
+	return len > 0 && len < 254 && strspn(text, all) == len && strchr(ends, text[0]) != NULL &&
+	       strchr(ends, text[len - 1]) != NULL && strstr(text, "..") == NULL;
+}
+
+static bool climbs(const char *path)
+{
+	for (const char *part = path; *part != '\0'; part += strspn(part, "/")) {
+		size_t len = strcspn(part, "/");
+		if (len == 2 && part[0] == '.' && part[1] == '.')
+			return true;
+		part += len;
+	}
+	return false;
+}
+
+static int check_file(const struct build *b, struct error *err)
+{
+	const struct entry *entry = b->entry;
+	if (entry_storage(entry) != STORAGE_FILE)
+		return 0;
+	if (!is_claim_name(entry->bucket))
+		return error_set(err, ERROR_INVALID,
+			"bucket \"%s\" is no name of a PersistentVolumeClaim, which it is with storage \"file\"", entry->bucket);
+	if (climbs(entry->prefix))
+		return error_set(err, ERROR_INVALID, "prefix \"%s\" leaves its volume", entry->prefix);
+	return 0;
+}
+
+int engine_of(const struct build *b, const struct engine **out, struct error *err)
+{
+	const struct engine *engine = NULL;
+	if (find(b, &engine, err) != 0 || check_storage(b, engine, err) != 0 || check_file(b, err) != 0)
+		return -1;
+	if (engine_image(b, engine) == NULL)
+		return error_set(err, ERROR_INVALID, "setting %s is not set, backup type \"%s\" needs it",
+			reader_of(b, engine)->image_setting, b->entry->type);
+	*out = engine;
+	return 0;
+}
+
+const char *engine_image(const struct build *b, const struct engine *engine)
+{
+	char *image = NULL;
+	memcpy(&image, (const char *)b->settings + reader_of(b, engine)->image, sizeof(image));
+	return image;
+}
+
+const char *engine_script(const struct build *b, const struct engine *engine)
+{
+	return reader_of(b, engine)->script;
+}
+
+bool engine_needs_password(const struct build *b)
+{
+	struct error ignored;
+	const struct engine *engine = NULL;
+	return find(b, &engine, &ignored) == 0 && engine->password_variable != NULL;
+}
+
+const struct engine *engine_said(const char *said)
+{
+	for (size_t i = 0; said != NULL && i < ENGINE_COUNT; i++) {
+		size_t len = strlen(settings_engine_text[i]);
+		if (strncmp(said, settings_engine_text[i], len) == 0 && (said[len] == ' ' || said[len] == '\0'))
+			return engines[i];
+	}
+	return NULL;
+}
+
+// One key a line.
+// clang-format off
+json_t *engine_backup_volume(const struct build *b)
+{
+	return json_pack("{s:s, s:{s:s, s:b}}",
+		"name", BACKUP_VOLUME,
+		"persistentVolumeClaim",
+			"claimName", b->entry->bucket,
+			"readOnly", 1);
+}
+// clang-format on
+
+json_t *engine_backup_mount(void)
+{
+	return pod_mount(BACKUP_VOLUME, ENGINE_BACKUP_MOUNT, true);
+}
+
+json_t *engine_backup_folder(const struct build *b)
+{
+	const char *below = b->entry->prefix + strspn(b->entry->prefix, "/");
+	AUTO(json) json_t *folder = json_sprintf("%s/%s", ENGINE_BACKUP_MOUNT, below);
+	return folder == NULL ? NULL : pod_env(ENGINE_BACKUP_VARIABLE, json_string_value(folder));
+}
