@@ -38,3 +38,17 @@ json_t *metadata_selector(const struct build *b, const char *component, const ch
 	return json_pack(
 		"{s:s, s:s, s:s*}", LABEL_INSTANCE, b->entry->namespace, LABEL_COMPONENT, component, LABEL_ROUND, round_key);
 }
+
+// No blockOwnerDeletion: it would need a right to the finalizers of PVCs where OwnerReferencesPermissionEnforcement is on.
+int metadata_own_by_volume(json_t *object, const struct build_round *round, struct error *err)
+{
+	char claim[OBJECT_NAME_SIZE];
+	name_pvc(round->key, claim);
+	if (round->volume_uid == NULL || round->volume_uid[0] == '\0')
+		return error_set(err, ERROR_INTERNAL, "the uid of %s is not known", claim);
+	json_t *owners = json_pack("[{s:s, s:s, s:s, s:s}]", "apiVersion", "v1", "kind", "PersistentVolumeClaim", "name", claim,
+		"uid", round->volume_uid);
+	return json_object_set_new(json_object_get(object, "metadata"), "ownerReferences", owners) == 0
+		       ? 0
+		       : error_no_memory(err, "owner");
+}

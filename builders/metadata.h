@@ -14,6 +14,10 @@ json_t *metadata_labels(const struct build *b, const char *component, const char
 // name, namespace and labels of a namespaced object.
 json_t *metadata_new(const struct build *b, const char *name, const char *component, const char *round_key);
 
+// Give an object to the round's PVC: the garbage collector takes it when the volume is gone (build_round.volume_uid).
+// ERROR_INTERNAL when its uid is not known.
+MUST_CHECK int metadata_own_by_volume(json_t *object, const struct build_round *round, struct error *err);
+
 // The labels by which pods of a component are told from others in the Namespace; round_key NULL: of every round.
 json_t *metadata_selector(const struct build *b, const char *component, const char *round_key);
 

@@ -36,8 +36,8 @@ struct build_round {
 	int attempt;
 	int64_t pvc_bytes;
 	const char *run_id; // named in the progress that the proxy posts; NULL: not said
-	// uid of the round's PVC, which owns the round's Secret: one that is made when the volume is gone, by a request that came
-	// late, is taken by the garbage collector. Nobody else would see it: Secrets are not watched. For the Secret alone.
+	// uid of the round's PVC, which owns the round's Secrets: one that is made when the volume is gone, by a request that
+	// came late, is taken by the garbage collector. Nobody else would see it: Secrets are not watched. For the Secrets alone.
 	const char *volume_uid;
 };
 
@@ -77,7 +77,10 @@ MUST_CHECK int build_restore_job(const struct build *b, const struct build_round
 // not know the field has dropped `restartPolicy`; or when the proxy is gone. True for a restore without proxy.
 bool build_kept_sidecar(const json_t *job_or_pod);
 
-// Its pod speaks TLS when settings->postgres_tls says so: then Secret postgres-tls has to be there.
+// Secret postgres-<key>: what the pod of the Deployment runs.
+MUST_CHECK int build_database_secret(const struct build *b, const struct build_round *round,
+	const struct build_restored *restored, json_t **out, struct error *err);
+// Secret postgres-<key> has to be there; and postgres-tls when settings->postgres_tls says that its pod speaks TLS.
 MUST_CHECK int build_deployment(const struct build *b, const struct build_round *round, const struct build_restored *restored,
 	json_t **out, struct error *err);
 

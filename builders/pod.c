@@ -5,8 +5,10 @@
 #include <string.h>
 
 #define LITERAL_MAX ((size_t)1 << 20)
+#define SCRIPTS_VOLUME "scripts"
+#define SCRIPTS_MOUNT "/scripts"
 
-// Kubernetes expands $(NAME) and $$ in command, args and env values; a text that is to arrive as it stands doubles every '$'.
+// Kubernetes expands $(NAME) and $$ in env values; a text that is to arrive as it stands doubles every '$'.
 // https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
 static json_t *literal(const char *text)
 {
@@ -96,14 +98,27 @@ json_t *pod_program(const struct pod_program *program)
 }
 // clang-format on
 
+json_t *pod_volume_scripts(const char *secret, const char *script, const char *other)
+{
+	return json_pack("{s:s, s:{s:s, s:[{s:s, s:s}, o*]}}", "name", SCRIPTS_VOLUME, "secret", "secretName", secret, "items",
+		"key", script, "path", script, other == NULL ? NULL : json_pack("{s:s, s:s}", "key", other, "path", other));
+}
+
+// mounts is stolen.
+static json_t *with_scripts(json_t *mounts)
+{
+	AUTO(json) json_t *list = mounts;
+	return json_array_append_new(list, pod_mount(SCRIPTS_VOLUME, SCRIPTS_MOUNT, true)) == 0 ? TAKE_PTR(list) : NULL;
+}
+
 json_t *pod_container(
 	const struct build *b, const char *name, const char *image, const char *script, json_t *environment, json_t *mounts)
 {
 	return pod_program(&(struct pod_program){.name = name,
 		.image = image,
-		.command = json_pack("[s, s, o]", "/bin/sh", "-c", literal(script)),
+		.command = json_pack("[s, o]", "/bin/sh", json_sprintf(SCRIPTS_MOUNT "/%s", script)),
 		.environment = environment,
-		.mounts = mounts,
+		.mounts = with_scripts(mounts),
 		.resources = pod_resources(&b->sizing)});
 }
 

@@ -40,7 +40,17 @@ json_t *pod_program(const struct pod_program *program);
 // requests and limits, as far as the sizing says them.
 json_t *pod_resources(const struct settings_for_intent *sizing);
 
-// A container that runs a script with /bin/sh and has the resources that the sizing says. environment and mounts are stolen.
+// The scripts of a pod are files of a Secret of its round, and not a part of the pod: prepare alone has 33 KB, and would lie in
+// the Deployment, its ReplicaSet and each of its pods, which are watched and listed.
+#define POD_SCRIPT_RESTORE "restore.sh"
+#define POD_SCRIPT_PREPARE "prepare.sh"
+#define POD_SCRIPT_POSTGRES "postgres.sh"
+
+// The volume with one or two (NULL: one) of them.
+json_t *pod_volume_scripts(const char *secret, const char *script, const char *other);
+
+// A container that runs a script of that volume with /bin/sh and has the resources that the sizing says. environment and mounts
+// are stolen.
 json_t *pod_container(
 	const struct build *b, const char *name, const char *image, const char *script, json_t *environment, json_t *mounts);
 

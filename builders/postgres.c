@@ -18,8 +18,8 @@
 #define TLS_VOLUME "tls"
 #define COUNT_SIZE 24 // the digits of an int64_t and a NUL
 
-// What the Deployment controller takes for none (kubernetes/kubernetes: HasProgressDeadline). How long it may take the operator judges
-// itself, which does not count recovery; a condition that says "stuck" meanwhile wakes people for nothing.
+// What the Deployment controller takes for none (kubernetes/kubernetes: HasProgressDeadline). How long it may take the operator
+// judges itself, which does not count recovery; a condition that says "stuck" meanwhile wakes people for nothing.
 #define NO_PROGRESS_DEADLINE INT32_MAX
 
 // For a fast shutdown: the checkpoint at its end.
@@ -126,11 +126,13 @@ static bool reads_backup(const struct build *b, const struct engine_prepare *own
 
 static json_t *volumes(const struct build *b, const char *key, const struct engine_prepare *own)
 {
-	char claim[OBJECT_NAME_SIZE];
+	char claim[OBJECT_NAME_SIZE], scripts[OBJECT_NAME_SIZE];
 	name_pvc(key, claim);
+	name_deployment(key, scripts);
 	AUTO(json)
-	json_t *list = json_pack("[o, o, o, o]", pod_volume_claim("pgdata", claim), pod_volume_empty("run", false),
-		pod_volume_empty("tmp", false), pod_volume_empty("dshm", true));
+	json_t *list = json_pack("[o, o, o, o, o]", pod_volume_claim("pgdata", claim), pod_volume_empty("run", false),
+		pod_volume_empty("tmp", false), pod_volume_empty("dshm", true),
+		pod_volume_scripts(scripts, POD_SCRIPT_PREPARE, POD_SCRIPT_POSTGRES));
 	if (b->settings->postgres_tls && json_array_append_new(list, pod_volume_tls(TLS_VOLUME, NAME_TLS_SECRET)) != 0)
 		return NULL;
 	if (reads_backup(b, own) && json_array_append_new(list, engine_backup_volume(b)) != 0)
@@ -170,8 +172,7 @@ static json_t *prepare_container(const struct build *b, const struct build_resto
 	AUTO(json) json_t *its_mounts = mounts();
 	if (add_own(b, own, environment, its_mounts) != 0)
 		return NULL;
-	return pod_container(b, CONTAINER_PREPARE, image, own == NULL ? script_prepare : own->script, json_incref(environment),
-		json_incref(its_mounts));
+	return pod_container(b, CONTAINER_PREPARE, image, POD_SCRIPT_PREPARE, json_incref(environment), json_incref(its_mounts));
 }
 
 // One key a line.
@@ -203,7 +204,7 @@ static json_t *postgres_container(const struct build *b, const char *image)
 		return NULL;
 	AUTO(json)
 	json_t *container = pod_container(
-		b, CONTAINER_POSTGRES, image, script_postgres, json_incref(environment), json_incref(its_mounts));
+		b, CONTAINER_POSTGRES, image, POD_SCRIPT_POSTGRES, json_incref(environment), json_incref(its_mounts));
 	AUTO(json) json_t *more = json_pack("{s:[{s:s, s:i, s:s}], s:o, s:s}",
 		"ports", "name", "postgres", "containerPort", POD_POSTGRES_PORT, "protocol", "TCP",
 		"readinessProbe", readiness_probe(),
@@ -245,6 +246,24 @@ static json_t *deployment_metadata(
 		json_object_set(metadata, "annotations", annotations) != 0)
 		return NULL;
 	return TAKE_PTR(metadata);
+}
+
+int build_database_secret(const struct build *b, const struct build_round *round, const struct build_restored *restored,
+	json_t **out, struct error *err)
+{
+	char name[OBJECT_NAME_SIZE];
+	name_deployment(round->key, name);
+	const struct engine_prepare *own = own_prepare(restored);
+	AUTO(json) json_t *object = NULL;
+	if (json_made(opaque_new(b, name, COMPONENT_DATABASE, round->key), name, &object, err) != 0)
+		return -1;
+	if (metadata_own_by_volume(object, round, err) != 0)
+		return error_wrap(err, "Secret %s", name);
+	if (opaque_add_text(object, POD_SCRIPT_PREPARE, own == NULL ? script_prepare : own->script, err) != 0 ||
+		opaque_add_text(object, POD_SCRIPT_POSTGRES, script_postgres, err) != 0)
+		return -1;
+	*out = TAKE_PTR(object);
+	return 0;
 }
 
 // One key a line.

@@ -39,33 +39,25 @@ static int add_way_to_storage(
 				: add_keys_of_the_store(object, credentials, err);
 }
 
-// No blockOwnerDeletion: it would need a right to the finalizers of PVCs where OwnerReferencesPermissionEnforcement is on.
-static int own_by_volume(json_t *object, const struct build_round *round, struct error *err)
-{
-	char claim[OBJECT_NAME_SIZE];
-	name_pvc(round->key, claim);
-	if (round->volume_uid == NULL || round->volume_uid[0] == '\0')
-		return error_set(err, ERROR_INTERNAL, "restore Secret: the uid of %s is not known", claim);
-	json_t *owners = json_pack("[{s:s, s:s, s:s, s:s}]", "apiVersion", "v1", "kind", "PersistentVolumeClaim", "name", claim,
-		"uid", round->volume_uid);
-	return json_object_set_new(json_object_get(object, "metadata"), "ownerReferences", owners) == 0
-		       ? 0
-		       : error_no_memory(err, "restore Secret");
-}
-
 int build_restore_secret(const struct build *b, const struct build_round *round, const struct canopy_credentials *credentials,
 	json_t **out, struct error *err)
 {
 	char name[OBJECT_NAME_SIZE];
 	name_restore(round->key, name);
+	const struct engine *engine = NULL;
 	AUTO(json) json_t *object = NULL;
 	if (proxy_is_used(b) && proxy_check(b, err) != 0)
 		return error_wrap(err, "Secret %s", name);
-	if (json_made(opaque_new(b, name, COMPONENT_RESTORE, round->key), "restore Secret", &object, err) != 0 ||
-		own_by_volume(object, round, err) != 0 ||
-		opaque_add_secret(object, KEY_REPOSITORY_PASSWORD, &credentials->repo_password, err) != 0)
+	if (json_made(opaque_new(b, name, COMPONENT_RESTORE, round->key), "restore Secret", &object, err) != 0)
 		return -1;
-	if (add_way_to_storage(b, object, credentials, err) != 0)
+	if (metadata_own_by_volume(object, round, err) != 0)
+		return error_wrap(err, "Secret %s", name);
+	if (opaque_add_secret(object, KEY_REPOSITORY_PASSWORD, &credentials->repo_password, err) != 0)
+		return -1;
+	if (engine_of(b, &engine, err) != 0)
+		return error_wrap(err, "Secret %s", name);
+	if (opaque_add_text(object, POD_SCRIPT_RESTORE, engine_script(b, engine), err) != 0 ||
+		add_way_to_storage(b, object, credentials, err) != 0)
 		return -1;
 	*out = TAKE_PTR(object);
 	return 0;
@@ -176,7 +168,9 @@ static json_t *volumes(const struct build *b, const char *key, const char *secre
 {
 	char claim[OBJECT_NAME_SIZE];
 	name_pvc(key, claim);
-	AUTO(json) json_t *list = json_pack("[o, o]", pod_volume_claim("pgdata", claim), pod_volume_empty("tmp", false));
+	AUTO(json)
+	json_t *list = json_pack("[o, o, o]", pod_volume_claim("pgdata", claim), pod_volume_empty("tmp", false),
+		pod_volume_scripts(secret, POD_SCRIPT_RESTORE, NULL));
 	if (entry_storage(b->entry) == STORAGE_FILE)
 		return json_array_append_new(list, engine_backup_volume(b)) == 0 ? TAKE_PTR(list) : NULL;
 	if (b->s3_ca_pem != NULL && json_array_append_new(list, pod_volume_secret_file(ENDPOINT_CA_VOLUME, secret,
@@ -240,7 +234,7 @@ static int make_pod(const struct build *b, const struct build_round *round, cons
 	if (endpoint_s3(b, endpoint, err) != 0 || engine_of(b, &engine, err) != 0)
 		return -1;
 	json_begin();
-	json_t *container = pod_container(b, CONTAINER_RESTORE, engine_image(b, engine), engine_script(b, engine),
+	json_t *container = pod_container(b, CONTAINER_RESTORE, engine_image(b, engine), POD_SCRIPT_RESTORE,
 		environment(b, round, secret, endpoint, engine), mounts(b));
 	if (json_made_whole(pod(b, round->key, secret, container), "pod", &template, err) != 0)
 		return -1;

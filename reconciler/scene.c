@@ -20,6 +20,15 @@ const struct deployment_view *scene_deployment(const struct scene *scene, const 
 	return NULL;
 }
 
+const struct pvc_view *scene_pvc(const struct scene *scene, const char *round)
+{
+	for (size_t i = 0; i < scene->pvc_count; i++) {
+		if (round[0] != '\0' && strcmp(scene->pvcs[i].of.round, round) == 0)
+			return &scene->pvcs[i];
+	}
+	return NULL;
+}
+
 const struct pod_view *scene_pod(const struct scene *scene, const char *round, bool is_restore)
 {
 	const struct pod_view *newest = NULL;

@@ -16,6 +16,7 @@ struct scene {
 // The object of a round; NULL when there is none. The pod is the newest of its kind.
 const struct job_view *scene_job(const struct scene *scene, const char *round);
 const struct deployment_view *scene_deployment(const struct scene *scene, const char *round);
+const struct pvc_view *scene_pvc(const struct scene *scene, const char *round);
 const struct pod_view *scene_pod(const struct scene *scene, const char *round, bool is_restore);
 
 #endif

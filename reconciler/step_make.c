@@ -51,24 +51,6 @@ static int get_credentials(struct manager *op, const struct round_view *v, struc
 	return canopy_get_credentials(op->canopy, v->entry->group_id, v->entry->type, v->replica->run_id, out, err);
 }
 
-// Unlike the other objects, a Secret that is there already gets the new keys: the old ones may have expired.
-static int put_secret(struct manager *op, const struct round_view *v, const json_t *secret, struct error *err)
-{
-	struct adopted there;
-	if (adopt_create(op, &K8S_SECRET, v->replica, secret, v->now_ms, &there, err) < 0)
-		return -1;
-	if (there.result == ADOPT_MADE)
-		return 0;
-	// With the version that was read: a patch of an operator that is long gone must not bring back its keys.
-	AUTO(json)
-	json_t *patch = json_pack("{s:{s:s, s:O}, s:O}", "metadata", "resourceVersion", there.resource_version, "ownerReferences",
-		json_find(secret, "metadata", "ownerReferences"), "data", json_object_get(secret, "data"));
-	const char *name = json_find_str(secret, "metadata", "name");
-	if (patch == NULL || name == NULL)
-		return error_no_memory(err, "secret");
-	return k8s_patch(op->k8s, &K8S_SECRET, v->replica->namespace, name, patch, NULL, err);
-}
-
 // Our rights in the Namespace; everything else in it needs them.
 static int bind_rights(struct manager *op, const struct build *b, const struct replica *replica, struct error *err)
 {
@@ -111,7 +93,7 @@ static int make_secret_and_job(struct manager *op, const struct round_view *v, c
 	struct build_round round = step_round(v);
 	round.volume_uid = volume->uid;
 
-	if (build_restore_secret(b, &round, credentials, &secret, err) < 0 || put_secret(op, v, secret, err) < 0 ||
+	if (build_restore_secret(b, &round, credentials, &secret, err) < 0 || step_put_secret(op, v, secret, err) < 0 ||
 		build_restore_job(b, &round, &job, err) < 0)
 		return -1;
 	return adopt_create(op, &K8S_JOB, v->replica, job, v->now_ms, NULL, err);

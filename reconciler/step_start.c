@@ -35,6 +35,19 @@ static int make_secrets(struct manager *op, const struct round_view *v, const st
 	return server_tls_provide(op, v, b, p, err);
 }
 
+// What the pod runs. Like the Secret of the restore it belongs to the volume.
+static int make_scripts(struct manager *op, const struct round_view *v, const struct build *b,
+	const struct build_restored *restored, struct error *err)
+{
+	AUTO(json) json_t *secret = NULL;
+	const struct pvc_view *volume = scene_pvc(&v->scene, v->replica->round);
+	struct build_round round = step_round(v);
+	if (volume == NULL)
+		return error_set(err, ERROR_TRANSIENT, "the volume of round %s has not been seen yet", round.key);
+	round.volume_uid = volume->of.uid;
+	return build_database_secret(b, &round, restored, &secret, err) < 0 ? -1 : step_put_secret(op, v, secret, err);
+}
+
 int step_start(struct manager *op, struct round_view *v, const struct step *step, struct error *err)
 {
 	AUTO(json) json_t *deployment = NULL;
@@ -48,7 +61,8 @@ int step_start(struct manager *op, struct round_view *v, const struct step *step
 		.engine = step->restored.engine};
 
 	patch_init(&p, v->replica);
-	if (make_secrets(op, v, &b, &p, err) < 0 || build_deployment(&b, &round, &restored, &deployment, err) < 0 ||
+	if (make_secrets(op, v, &b, &p, err) < 0 || make_scripts(op, v, &b, &restored, err) < 0 ||
+		build_deployment(&b, &round, &restored, &deployment, err) < 0 ||
 		adopt_create(op, &K8S_DEPLOYMENT, v->replica, deployment, v->now_ms, NULL, err) < 0)
 		return -1;
 	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_STARTING]);

@@ -34,6 +34,23 @@ struct build_round step_round(const struct round_view *v)
 	return round;
 }
 
+int step_put_secret(struct manager *op, const struct round_view *v, const json_t *secret, struct error *err)
+{
+	struct adopted there;
+	if (adopt_create(op, &K8S_SECRET, v->replica, secret, v->now_ms, &there, err) < 0)
+		return -1;
+	if (there.result == ADOPT_MADE)
+		return 0;
+	// With the version that was read: a patch of an operator that is long gone must not bring back its keys.
+	AUTO(json)
+	json_t *patch = json_pack("{s:{s:s, s:O}, s:O}", "metadata", "resourceVersion", there.resource_version, "ownerReferences",
+		json_find(secret, "metadata", "ownerReferences"), "data", json_object_get(secret, "data"));
+	const char *name = json_find_str(secret, "metadata", "name");
+	if (patch == NULL || name == NULL)
+		return error_no_memory(err, "secret");
+	return k8s_patch(op->k8s, &K8S_SECRET, v->replica->namespace, name, patch, NULL, err);
+}
+
 // "" when the cache does not know it. `kubectl describe` shows the Events of an object by its uid.
 static void find_uid(struct manager *op, const char *namespace, const char *name, char out[REPLICA_UID_SIZE])
 {

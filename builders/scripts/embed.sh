@@ -1,7 +1,7 @@
 #!/bin/sh
 # Put the scripts of the pods together, as ./list says, and make C of them: embed.sh OUTPUT_DIR.
-# Each is a few parts, the exit codes that it names (the table in ../exit_codes.h), no comments and no indentation: the text is part of
-# every Job and Deployment, and tens of thousands of those fit into a cluster only when they are small. Writes NAME.sh (for tests, and
+# Each is a few parts, the exit codes that it names (the table in ../exit_codes.h), no comments and no indentation: the text is in a
+# Secret of every round, and tens of thousands of those fit into a cluster only when they are small. Writes NAME.sh (for tests, and
 # to read what runs) and scripts.c. No here-document in a part may have a line that begins with #.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)

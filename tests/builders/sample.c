@@ -143,6 +143,8 @@ static int of_the_round(const struct build *b, const struct sample *s, json_t *l
 	return build_restore_secret(b, &s->round, &s->credentials, &object, err) != 0 || append(list, object, err) != 0 ||
 			       build_pvc(b, &s->round, &object, err) != 0 || append(list, object, err) != 0 ||
 			       build_restore_job(b, &s->round, &object, err) != 0 || append(list, object, err) != 0 ||
+			       build_database_secret(b, &s->round, &s->restored, &object, err) != 0 ||
+			       append(list, object, err) != 0 ||
 			       build_deployment(b, &s->round, &s->restored, &object, err) != 0 || append(list, object, err) != 0
 		       ? -1
 		       : 0;

@@ -97,7 +97,7 @@ static void the_job_fails_at_once_for_the_marked_codes(void **state)
 	assert_string_equal(text, "[10,11,12,13,14,15,16,17,18,20]");
 }
 
-// Each is one argument, of which Linux takes 128 KiB; and it lies in the Deployment, its ReplicaSet and its pod.
+// Each is in a Secret of every round.
 #define SCRIPT_MOST 48000
 
 static void shipped_scripts_are_shell_without_comments(void **state)

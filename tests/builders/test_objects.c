@@ -1,5 +1,6 @@
 #include "base/encode.h"
 #include "builders/objects.h"
+#include "builders/scripts.h"
 #include "builders/sizing.h"
 #include "tests/builders/expect.h"
 #include "tests/builders/sample.h"
@@ -28,7 +29,7 @@ static void every_object_says_whose_it_is(void **state)
 	sample_init(&s, INTENT_ANALYTICS, "restic");
 	AUTO(json) json_t *objects = NULL;
 	assert_ok(sample_objects(&s, &objects, &err), err);
-	assert_int_equal(json_array_size(objects), 16);
+	assert_int_equal(json_array_size(objects), 17);
 	for (size_t i = 0; i < json_array_size(objects); i++) {
 		const json_t *object = json_array_get(objects, i);
 		const json_t *labels = json_find(object, "metadata", "labels");
@@ -261,28 +262,20 @@ static void keys_of_the_store_enter_the_cluster_with_direct_credentials_only(voi
 	assert_secret(direct, "sessionToken", "token==");
 	assert_secret(direct, "caCertificate", SAMPLE_CA);
 
-	assert_int_equal(json_object_size(json_find(direct, "data")), 5);
+	assert_secret(direct, "restore.sh", script_restore_restic);
+	assert_int_equal(json_object_size(json_find(direct, "data")), 6);
 
 	sample_take_way(&s, WAY_NATIVE_SIDECAR);
 	assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &proxied, &err), err);
 	assert_secret(proxied, "repositoryPassword", "repository");
 	assert_secret(proxied, "caCertificate", SAMPLE_CA);
 	assert_secret(proxied, "brokerCaCertificate", SAMPLE_BROKER_CA);
-	assert_int_equal(json_object_size(json_find(proxied, "data")), 3);
+	assert_int_equal(json_object_size(json_find(proxied, "data")), 4);
 }
 
 // One that is made late has no volume any more: the garbage collector takes it.
-static void the_rounds_secret_belongs_to_its_volume(void **state)
+static void assert_owned_by(const json_t *volume, const json_t *secret)
 {
-	(void)state;
-	struct error err = {0};
-	struct sample s;
-	sample_init(&s, INTENT_VERIFY, "restic");
-	AUTO(json) json_t *secret = NULL;
-	AUTO(json) json_t *volume = NULL;
-	json_t *nothing = NULL;
-	assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &secret, &err), err);
-	assert_ok(build_pvc(&s.build, &s.round, &volume, &err), err);
 	const json_t *owners = json_find(secret, "metadata", "ownerReferences");
 	assert_int_equal(json_array_size(owners), 1);
 	const json_t *owner = json_array_get(owners, 0);
@@ -291,9 +284,74 @@ static void the_rounds_secret_belongs_to_its_volume(void **state)
 	assert_str(json_find_str(volume, "kind"), owner, "kind");
 	assert_str(json_find_str(volume, "metadata", "name"), owner, "name");
 	assert_str(SAMPLE_VOLUME_UID, owner, "uid");
+}
+
+static void the_rounds_secrets_belong_to_its_volume(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "restic");
+	AUTO(json) json_t *restore = NULL;
+	AUTO(json) json_t *database = NULL;
+	AUTO(json) json_t *volume = NULL;
+	json_t *nothing = NULL;
+	assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &restore, &err), err);
+	assert_ok(build_database_secret(&s.build, &s.round, &s.restored, &database, &err), err);
+	assert_ok(build_pvc(&s.build, &s.round, &volume, &err), err);
+	assert_owned_by(volume, restore);
+	assert_owned_by(volume, database);
 	s.round.volume_uid = "";
 	assert_error(build_restore_secret(&s.build, &s.round, &s.credentials, &nothing, &err), err, ERROR_INTERNAL,
-		"the uid of pgdata-0a1b2c3d is not known");
+		"Secret restore-0a1b2c3d: the uid of pgdata-0a1b2c3d is not known");
+	assert_error(build_database_secret(&s.build, &s.round, &s.restored, &nothing, &err), err, ERROR_INTERNAL,
+		"Secret postgres-0a1b2c3d: the uid of pgdata-0a1b2c3d is not known");
+}
+
+// What is watched and listed, and lies in a cluster three times for each database.
+#define POD_BYTES_MOST 8192
+
+static void assert_runs(const json_t *workload, const char *container, const char *secret, const char *script)
+{
+	struct error err = {0};
+	char command[64];
+	AUTO_FREE char *text = NULL;
+	const json_t *pod = json_find(workload, "spec", "template", "spec");
+	const json_t *its = named(json_find(pod, "containers"), container);
+	its = its == NULL ? named(json_find(pod, "initContainers"), container) : its;
+	(void)snprintf(command, sizeof(command), "['/bin/sh','/scripts/%s']", script);
+	assert_json(container, json_find(its, "command"), command);
+	assert_str("/scripts", named(json_find(its, "volumeMounts"), "scripts"), "mountPath");
+	const json_t *volume = json_find(named(json_find(pod, "volumes"), "scripts"), "secret");
+	assert_str(secret, volume, "secretName");
+	size_t found = 0, i;
+	const json_t *item;
+	json_array_foreach (json_object_get(volume, "items"), i, item)
+		found += strcmp(json_find_str(item, "key"), script) == 0 && strcmp(json_find_str(item, "path"), script) == 0;
+	assert_int_equal(found, 1);
+	assert_ok(json_print(workload, &text, &err), err);
+	assert_true(strlen(text) < POD_BYTES_MOST);
+}
+
+static void what_pods_run_is_in_secrets_of_the_round(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_ANALYTICS, "restic");
+	sample_take_way(&s, WAY_NATIVE_SIDECAR);
+	AUTO(json) json_t *job = NULL;
+	AUTO(json) json_t *secret = NULL;
+	AUTO(json) json_t *deployment = NULL;
+	assert_ok(build_restore_job(&s.build, &s.round, &job, &err), err);
+	assert_ok(build_database_secret(&s.build, &s.round, &s.restored, &secret, &err), err);
+	assert_ok(build_deployment(&s.build, &s.round, &s.restored, &deployment, &err), err);
+	assert_runs(job, CONTAINER_RESTORE, "restore-0a1b2c3d", "restore.sh");
+	assert_runs(deployment, CONTAINER_PREPARE, "postgres-0a1b2c3d", "prepare.sh");
+	assert_runs(deployment, CONTAINER_POSTGRES, "postgres-0a1b2c3d", "postgres.sh");
+	assert_secret(secret, "prepare.sh", script_prepare);
+	assert_secret(secret, "postgres.sh", script_postgres);
+	assert_int_equal(json_object_size(json_find(secret, "data")), 2);
 }
 
 // A pod waits for ever for a key that its Secret lacks.
@@ -732,7 +790,8 @@ int main(void)
 		cmocka_unit_test(an_endpoint_that_is_no_url_is_refused),
 		cmocka_unit_test(secrets_hold_what_pods_and_people_need),
 		cmocka_unit_test(keys_of_the_store_enter_the_cluster_with_direct_credentials_only),
-		cmocka_unit_test(the_rounds_secret_belongs_to_its_volume),
+		cmocka_unit_test(the_rounds_secrets_belong_to_its_volume),
+		cmocka_unit_test(what_pods_run_is_in_secrets_of_the_round),
 		cmocka_unit_test(credentials_without_a_token_have_an_empty_one),
 		cmocka_unit_test(the_volume_has_the_rounds_size),
 		cmocka_unit_test(the_restore_job_tries_again_only_what_may_pass),

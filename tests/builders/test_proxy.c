@@ -91,7 +91,7 @@ static void the_engine_has_dummy_keys_and_no_other_way_to_the_store(void **state
 		assert_null(named(json_find(engine, "env"), "S3_ENDPOINT"));
 		assert_null(named(json_find(engine, "env"), "S3_CA_FILE"));
 		const json_t *mounts = json_find(engine, "volumeMounts");
-		assert_int_equal(json_array_size(mounts), 3);
+		assert_int_equal(json_array_size(mounts), 4);
 		assert_non_null(named(mounts, "pgdata"));
 		assert_non_null(named(mounts, "tmp"));
 		assert_non_null(named(mounts, "proxy"));

@@ -77,6 +77,11 @@ static int job(json_t **out, struct error *err)
 	return build_restore_job(&sample.build, &sample.round, out, err);
 }
 
+static int database_secret(json_t **out, struct error *err)
+{
+	return build_database_secret(&sample.build, &sample.round, &sample.restored, out, err);
+}
+
 static int deployment(json_t **out, struct error *err)
 {
 	return build_deployment(&sample.build, &sample.round, &sample.restored, out, err);
@@ -113,6 +118,7 @@ CASE(service)
 CASE(restore_secret)
 CASE(pvc)
 CASE(job)
+CASE(database_secret)
 CASE(deployment)
 CASE(event)
 
@@ -138,6 +144,7 @@ int main(void)
 		{.name = "PVC", .run = run_pvc},
 		{.name = "Job", .run = run_job},
 		{.name = "Job with a sidecar", .run = run_job_with_sidecar},
+		{.name = "Secret of the database", .run = run_database_secret},
 		{.name = "Deployment", .run = run_deployment},
 		{.name = "Event", .run = run_event},
 	};

@@ -46,9 +46,10 @@ STAYING = {namespace(e) for e in (ANALYTICS, RECOVERY, GROUP_1)}
 
 # What is there in the end: kind and name, for a replica that serves its round.
 SERVING = ("namespaces {namespace}", "rolebindings understory", "serviceaccounts restore", "secrets postgres-superuser",
-           "secrets postgres-tls", "secrets analytics-credentials", "secrets restore-{round}", "networkpolicies default-deny",
-           "networkpolicies restore", "networkpolicies postgres", "persistentvolumeclaims pgdata-{round}", "jobs restore-{round}",
-           "pods restore-{round}-pod", "deployments postgres-{round}", "pods postgres-{round}-pod", "services postgres")
+           "secrets postgres-tls", "secrets analytics-credentials", "secrets restore-{round}", "secrets postgres-{round}",
+           "networkpolicies default-deny", "networkpolicies restore", "networkpolicies postgres",
+           "persistentvolumeclaims pgdata-{round}", "jobs restore-{round}", "pods restore-{round}-pod", "deployments postgres-{round}",
+           "pods postgres-{round}-pod", "services postgres")
 KNOWN_UUIDS = {e[key] for e in FIRST for key in ("replica_id", "server_id", "group_id")}
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
