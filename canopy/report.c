@@ -106,11 +106,16 @@ int report_build(const struct report *r, char **out, struct error *err)
 	return json_print(body, out, err);
 }
 
-bool report_is_healthy(const char *body)
+int report_is_healthy(const char *body, bool *out, struct error *err)
 {
-	struct error ignored;
+	struct error failure = {0};
 	AUTO(json) json_t *report = NULL;
-	return json_parse(body, strlen(body), &report, &ignored) == 0 && json_is_true(json_find(report, "replica_healthy"));
+	if (json_parse(body, strlen(body), &report, &failure) < 0 && failure.kind == ERROR_INTERNAL) {
+		*err = failure;
+		return -1;
+	}
+	*out = json_is_true(json_find(report, "replica_healthy"));
+	return 0;
 }
 
 int64_t report_observed_at_ms(const char *body)

@@ -44,8 +44,8 @@ struct report {
 // to blame.
 MUST_CHECK int report_build(const struct report *report, char **out, struct error *err);
 
-// True when a report body says replica_healthy.
-bool report_is_healthy(const char *body);
+// *out: the report body says replica_healthy; one that cannot be read does not. Fails for lack of memory alone.
+MUST_CHECK int report_is_healthy(const char *body, bool *out, struct error *err);
 
 // observed_at of a report body in wall milliseconds, -1 when it has none that can be read.
 int64_t report_observed_at_ms(const char *body);

@@ -10,17 +10,21 @@
 #define LANDED_TRIES 4
 #define REFUSED_SINCE "refused since "
 
-// The run of the report that is owed; "" when the body names none.
-static void run_of(const char *report, char out[UUID_TEXT_SIZE])
+// The run of the report that is owed; "" when the body names none. Without memory nobody knows, and nothing may be done: what was
+// sent under another name could not be recorded, and would be sent again.
+static int run_of(const char *report, char out[UUID_TEXT_SIZE], struct error *err)
 {
-	struct error ignored;
+	struct error failure = {0};
 	AUTO(json) json_t *body = NULL;
 	out[0] = '\0';
-	if (json_parse(report, strlen(report), &body, &ignored) < 0)
-		return;
+	if (json_parse(report, strlen(report), &body, &failure) < 0 && failure.kind == ERROR_INTERNAL) {
+		*err = failure;
+		return -1;
+	}
 	const char *run_id = json_find_str(body, "run_id");
-	if (run_id == NULL || uuid_parse(run_id, out, &ignored) < 0)
+	if (run_id == NULL || uuid_parse(run_id, out, &failure) < 0)
 		out[0] = '\0';
+	return 0;
 }
 
 static void say(struct manager *op, const struct replica *replica, bool is_warning, const char *reason, const char *note)
@@ -50,7 +54,8 @@ static int settle(struct manager *op, struct replica *replica, const char *run_i
 		char owed[UUID_TEXT_SIZE];
 		if (replica->report == NULL)
 			return 0;
-		run_of(replica->report, owed);
+		if (run_of(replica->report, owed, err) < 0)
+			return -1;
 		if (strcmp(owed, run_id) != 0)
 			return 0; // another operator settled it and a newer one is owed
 		AUTO(patch) struct patch p;
@@ -133,7 +138,9 @@ int gate_send(
 	char run_id[UUID_TEXT_SIZE];
 	if (replica->report == NULL)
 		return 0;
-	run_of(replica->report, run_id);
+	bool is_healthy = false;
+	if (run_of(replica->report, run_id, err) < 0 || report_is_healthy(replica->report, &is_healthy, err) < 0)
+		return error_wrap(err, "report");
 
 	// canopy has it already when an earlier write of ours failed after the POST: then only the write is missing.
 	if (memo->landed_run_id[0] == '\0' || strcmp(memo->landed_run_id, run_id) != 0) {
@@ -149,9 +156,9 @@ int gate_send(
 		memcpy(memo->landed_run_id, run_id, sizeof(run_id));
 		metrics_add(op->metrics, METRIC_REPORTS_TOTAL, "landed", NULL, NULL, 1);
 		log_info("report landed", LOG_STR("namespace", replica->namespace), LOG_STR("round", replica->round),
-			LOG_STR("run_id", run_id), LOG_BOOL("healthy", report_is_healthy(replica->report)));
+			LOG_STR("run_id", run_id), LOG_BOOL("healthy", is_healthy));
 		if (op->canopy == NULL)
-			say(op, replica, !report_is_healthy(replica->report), "Reported", replica->report);
+			say(op, replica, !is_healthy, "Reported", replica->report);
 	}
 	if (settle(op, replica, run_id, now_ms, NULL, err) < 0)
 		return error_wrap(err, "record the landed report");
@@ -166,7 +173,13 @@ int gate_release(
 	int intent = replica->intent == NULL ? -1 : intents_find(replica->intent);
 	bool is_once = intent >= 0 && intents_is_once((enum settings_intent)intent);
 
-	if (replica->report == NULL || (is_once && report_is_healthy(replica->report)))
+	bool is_healthy = false;
+
+	if (replica->report == NULL)
+		return 0;
+	if (is_once && report_is_healthy(replica->report, &is_healthy, err) < 0)
+		return error_wrap(err, "report");
+	if (is_healthy)
 		return 0;
 	if (gate_send(op, replica, memo, now_ms, now_mono_ms, err) == 0)
 		return 0;

@@ -43,7 +43,9 @@ static void a_healthy_report_is_exactly_this(void **state)
 		"\"run_id\":\"11111111-2222-4333-8444-555555555555\","
 		"\"server_id\":\"b0a7c0de-1111-4222-8333-444455556666\",\"snapshot_id\":\"k1\",\"type\":\"postgres\"}");
 	assert_string_equal(json_find_str(details, "stage"), "ours wins"); // the caller's object is as it was
-	assert_true(report_is_healthy(body));
+	bool is_healthy = false;
+	assert_ok(report_is_healthy(body, &is_healthy, &err), err);
+	assert_true(is_healthy);
 	assert_int_equal(report_observed_at_ms(body), INT64_C(1795161723000));
 }
 
@@ -161,7 +163,10 @@ static void what_is_no_report_is_neither_healthy_nor_timed(void **state)
 	const char *const bodies[] = {"", "{", "[]", "null", "{\"replica_healthy\":\"true\",\"observed_at\":7}",
 		"{\"replica_healthy\":false,\"observed_at\":\"noon\"}"};
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
-		assert_false(report_is_healthy(bodies[i]));
+		bool is_healthy = true;
+		struct error err = {0};
+		assert_ok(report_is_healthy(bodies[i], &is_healthy, &err), err);
+		assert_false(is_healthy);
 		assert_int_equal(report_observed_at_ms(bodies[i]), -1);
 	}
 }

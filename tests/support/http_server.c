@@ -187,6 +187,15 @@ const struct http_server_request *http_server_request(struct http_server *server
 	return request;
 }
 
+void http_server_forget(struct http_server *server)
+{
+	must(pthread_mutex_lock(&server->lock));
+	for (size_t i = 0; i < server->count; i++)
+		free_request(server->kept[i]);
+	server->count = 0;
+	must(pthread_mutex_unlock(&server->lock));
+}
+
 const char *http_server_header(const struct http_server_request *request, const char *name, char *out, size_t size)
 {
 	size_t len = strlen(name);

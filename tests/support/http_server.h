@@ -34,9 +34,12 @@ void http_server_stop(struct http_server *server);
 // "http://127.0.0.1:PORT", the server's.
 const char *http_server_url(const struct http_server *server);
 
-// What came so far. A request stays valid until the server stops; NULL past the last.
+// What came so far. A request stays valid until the server stops or forgets; NULL past the last.
 size_t http_server_count(struct http_server *server);
 const struct http_server_request *http_server_request(struct http_server *server, size_t index);
+
+// As if nothing had come; requests that were looked at are gone.
+void http_server_forget(struct http_server *server);
 
 // The value of a header, copied into out ("" when it is absent).
 const char *http_server_header(const struct http_server_request *request, const char *name, char *out, size_t size);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FILES_MAX 16
+#define FILES_MAX 64
 
 static char directory[256];
 static char paths[FILES_MAX][320];

@@ -1,9 +1,11 @@
 #include "tests/support/torture.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "tests/support/cmocka.h"
 #include <dirent.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,8 @@
 #define MADE_MAX ((size_t)1 << 20)
 #define FINDING_MAX 2048
 #define CLOSE_WAIT_MS 1000
+#define FRAMES_MAX 64
+#define PLACE_FRAMES 6 // that make a place: the wrapper, the function that makes the call, and four above them
 
 // Of the sanitizers; absent in other builds.
 __attribute__((weak)) int __lsan_do_recoverable_leak_check(void);
@@ -21,6 +25,12 @@ static _Thread_local bool is_armed;
 static size_t calls, fail_at; // from 1; 0: none
 static const char *failed;    // the call that failed; NULL: none did
 static bool is_traced;
+static bool is_listing;
+static struct {
+	uint64_t what;
+	size_t call; // the first that was made from there
+} places[TORTURE_CALLS_MAX];
+static size_t place_count;
 static char finding[FINDING_MAX];
 
 void torture_begin(void)
@@ -33,9 +43,52 @@ void torture_end(void)
 	is_armed = false;
 }
 
+// Of the linker: where our own code lies, libraries lie elsewhere.
+extern const char __executable_start, etext;
+
+static bool is_ours(const void *address)
+{
+	return (const char *)address >= &__executable_start && (const char *)address < &etext;
+}
+
+static uint64_t place_of(const char *call)
+{
+	void *frames[FRAMES_MAX];
+	uint64_t what = hash_text(call);
+	int count = backtrace(frames, FRAMES_MAX), ours = 0;
+	for (int i = 0; i < count && ours < PLACE_FRAMES; i++) {
+		if (!is_ours(frames[i]))
+			continue;
+		what = (what ^ (uint64_t)(uintptr_t)frames[i]) * UINT64_C(1099511628211);
+		ours++;
+	}
+	return what;
+}
+
+static void list_place(const char *call)
+{
+	uint64_t what = place_of(call);
+	for (size_t i = 0; i < place_count; i++) {
+		if (places[i].what == what)
+			return;
+	}
+	if (place_count < TORTURE_CALLS_MAX) {
+		places[place_count].what = what;
+		places[place_count++].call = calls;
+	}
+}
+
 bool torture_fails(const char *call, int os_errno)
 {
-	if (!is_armed || ++calls != fail_at)
+	if (!is_armed)
+		return false;
+	calls++;
+	if (is_listing) {
+		is_armed = false;
+		list_place(call);
+		is_armed = true;
+	}
+	if (calls != fail_at)
 		return false;
 	failed = call;
 	if (is_traced && __sanitizer_print_stack_trace != NULL) {
@@ -145,19 +198,26 @@ static const char *find_in(const struct torture_case *c, struct buf *made, struc
 {
 	struct error err;
 	// First use of a library opens and keeps things; the second run is what the others are held to.
-	if (run_once(c, 0, made, &err) < 0 || run_once(c, 0, wanted, &err) < 0)
+	if (run_once(c, 0, made, &err) < 0)
+		return describe(c, 0, "it fails", made, &err);
+	place_count = 0;
+	is_listing = c->is_once_a_place;
+	int rc = run_once(c, 0, wanted, &err);
+	is_listing = false;
+	if (rc < 0)
 		return describe(c, 0, "it fails", wanted, &err);
 	int least = descriptors();
-	for (size_t at = 1; at <= TORTURE_CALLS_MAX; at++) {
-		int rc = run_once(c, at, made, &err);
-		bool is_through = failed == NULL;
+	for (size_t n = 0; n < TORTURE_CALLS_MAX; n++) {
+		size_t at = !c->is_once_a_place ? n + 1 : n < place_count ? places[n].call : SIZE_MAX;
+		rc = run_once(c, at, made, &err);
+		bool is_through = failed == NULL && (!c->is_once_a_place || n >= place_count);
 		const char *what = judge(c, rc, made, wanted, &err);
 		if (what == NULL && is_lost(&least))
 			what = "a descriptor is lost";
 		if (what != NULL)
 			return describe(c, at, what, made, &err);
 		if (is_through)
-			return at > 1 ? NULL : describe(c, at, "there is none", made, &err);
+			return n > 0 ? NULL : describe(c, at, "there is none", made, &err);
 	}
 	return describe(c, TORTURE_CALLS_MAX, "it still does not get through", made, &err);
 }

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// More fallible calls than this in one case: it never ends, or it is too large.
+// More fallible calls, or places, than this in one case: it never ends, or it is too large.
 #define TORTURE_CALLS_MAX 6000
 
 struct torture_case {
@@ -31,6 +31,10 @@ struct torture_case {
 	int (*run)(struct buf *made, struct error *err);
 
 	bool may_go_without; // gets through with less when something fails (a page without a row): only the rest is judged
+
+	// A call fails once at each place that it is made from (its name and the nearest functions of ours above it), not each
+	// time that it is made: for cases of thousands of calls.
+	bool is_once_a_place;
 };
 
 void torture_begin(void);
