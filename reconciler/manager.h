@@ -47,7 +47,7 @@ struct manager {
 	struct worklist *fetched;  // the pass's: one that was read since and is not in force yet; owned
 	atomic_bool is_current;    // the last pass could fetch the worklist: else nothing begins and nothing ends
 	atomic_bool has_changed;   // a replica has been brought forward since the metrics were counted
-	bool is_registered;        // the intents, with canopy
+	bool is_registered;        // the intents, with canopy, since this operator leads
 	atomic_bool stopping;      // SIGTERM: no new step begins
 	atomic_bool cancelling;    // requests in flight end: the grace after SIGTERM is over, or the Lease is lost
 	atomic_llong beat_mono_ms; // the main loop was here

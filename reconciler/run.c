@@ -208,7 +208,8 @@ static bool wait_to_lead(struct loop *loop)
 			return true;
 		wiring_announce(loop->wiring);
 		loop->has_led = true;
-		// Who led before may have renewed the CA within the hour.
+		// Who led before may have registered the intents of other settings, and renewed the CA within the hour.
+		op->is_registered = false;
 		loop->certificates_kept_mono_ms = 0;
 		return keep_certificates(loop);
 	}

@@ -117,9 +117,10 @@ static void keys_come_from_canopy(void **state)
 	assert_string_equal(secret_reveal(&keys.access_key_id), "key");
 }
 
-#define FILE_ENTRY(secret)                                                                               \
-	"- {replica_id: " SCENE_REPLICA_ID ", group_id: " SCENE_GROUP_ID ", server_id: " SCENE_SERVER_ID \
-	", type: tamanu-postgres, intent: analytics, name: a, storage: s3, bucket: b, prefix: p, region: r" secret "}\n"
+#define FILE_ENTRY(secret)                                                                                                     \
+	"- {replica_id: " SCENE_REPLICA_ID ", group_id: " SCENE_GROUP_ID ", server_id: " SCENE_SERVER_ID                       \
+	", type: tamanu-postgres, intent: analytics, name: a, params: {}, storage: s3, bucket: b, prefix: p, region: r" secret \
+	"}\n"
 
 // In the place of canopy.
 static void write_worklist(const char *text)
