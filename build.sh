@@ -7,12 +7,13 @@
 #   ./build.sh bench      the benchmarks (scale, proxy, restore, page, verdicts), also written to build/bench/
 #   ./build.sh faults     a fault at every request of the operator, one by one (20 minutes), or: faults TEXT for those that name it; also
 #                         written to build/bench/faults.json
-#   ./build.sh fuzz       the fuzz targets for 10 s each, or: fuzz TARGET [SECONDS]; what they find goes to build/fuzz/TARGET/
+#   ./build.sh fuzz       the fuzz targets for 10 s each, or: fuzz TARGET|all [SECONDS]; what they find goes to build/fuzz/TARGET/, the
+#                         figures of this run to build/bench/fuzz.json
 #   ./build.sh image      the container image, as an OCI layout in build/image, and its bill of materials (SPDX) beside it
 #   ./build.sh manifests  render ops/base into ops/install.yaml, and the alerts into ops/overlays/prometheus
 #   ./build.sh manual     write docs/settings.md from what understory --help says
 #   ./build.sh lint       static analysis: clang-tidy, cppcheck, gcc -fanalyzer, shellcheck, the include rule, banned functions
-#   ./build.sh coverage   lines and branches that the unit tests run through, room by room; with --all the end-to-end tests too
+#   ./build.sh coverage   lines and branches that the unit tests run through, room by room; with --all also what the end-to-end tests add
 #   ./build.sh format     clang-format over the C files that differ from the last commit
 #   ./build.sh clean      remove build/
 set -euo pipefail
@@ -147,17 +148,29 @@ bench() {
 fuzz_one() {
 	local target=$1 seconds=$2 out=build/fuzz/$1 program=build/clang-fuzz/tests/fuzz/fuzz_$1 found rc=0
 	mkdir -p "$out/corpus"
+	local begin=$SECONDS inputs
 	# An input that takes longer than 5 s fails too, and so does one that needs 1 GiB (of which the sanitizers hold half).
-	"$program" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -artifact_prefix="$out/" "$out/corpus" \
+	"$program" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix="$out/" "$out/corpus" \
 		"tests/fuzz/corpus/$target" >"$out/log" 2>&1 </dev/null || rc=$?
+	inputs=$(sed -n 's/^stat::number_of_executed_units: *\([0-9]*\).*/\1/p' "$out/log" | tail -n 1)
+	printf '%s %s %s %s\n' "$target" "${inputs:-0}" $((SECONDS - begin)) $((rc != 0)) >>build/bench/fuzz.rows
 	if [ $rc = 0 ]; then
-		say "$target: $(sed -n 's/^Done \([0-9]*\) runs in \([0-9]*\) second.*/\1 inputs in \2 s/p' "$out/log"), nothing found"
+		say "$target: ${inputs:-0} inputs in $((SECONDS - begin)) s, nothing found"
 		return 0
 	fi
 	grep -a -B 2 -m 1 -A 12 -E '==ERROR|== ERROR|runtime error' "$out/log" >&2 || tail -n 20 "$out/log" >&2
 	found=$(sed -n 's/.*Test unit written to //p' "$out/log" | tail -n 1)
 	say "$target: failed; see $out/log. To replay it: $program ${found:-$out/corpus tests/fuzz/corpus/$target}"
 	return 1
+}
+
+# What this run saw, from the lines that it left; nothing of others before it.
+fuzz_figures() {
+	jq -nR '[inputs / " " | {target: .[0], inputs: (.[1] | tonumber), seconds: (.[2] | tonumber), crashes: (.[3] | tonumber)}]
+		| {targets: length, inputs: (map(.inputs) | add), seconds: (map(.seconds) | add), crashes: (map(.crashes) | add), by_target: .}' \
+		build/bench/fuzz.rows >build/bench/fuzz.json
+	rm -f build/bench/fuzz.rows
+	say "$(jq -r '"\(.targets) targets: \(.inputs) inputs in \(.seconds) s, \(.crashes) crashes: build/bench/fuzz.json"' build/bench/fuzz.json)"
 }
 
 fuzz() {
@@ -167,23 +180,25 @@ fuzz() {
 		targets+=("${target%.c}")
 	done
 	case " ${targets[*]} " in
-	*" ${1:-${targets[0]}} "*) ;;
-	*) say "no fuzz target \"$1\"; there are: ${targets[*]}"; return 1 ;;
+	*" ${1:-all} "*) targets=("$1") ;;
+	*) [ "${1:-all}" = all ] || { say "no fuzz target \"$1\"; there are: ${targets[*]}, all"; return 1; } ;;
 	esac
 	case "${2:-10}" in
 	*[!0-9]* | 0) say "\"$2\" is no number of seconds"; return 1 ;;
 	esac
 	# shellcheck disable=SC2086
-	need $BUILD_PACKAGES
+	need $BUILD_PACKAGES jq
 	clean_environment
 	configure build/clang-fuzz clang --werror -Db_sanitize=address,undefined \
 		-Dc_args="-fsanitize=fuzzer-no-link -fno-sanitize-recover=undefined"
 	compile build/clang-fuzz fuzzers
-	[ -z "${1:-}" ] || targets=("$1")
 	local rc=0
+	mkdir -p build/bench
+	rm -f build/bench/fuzz.json build/bench/fuzz.rows # of another run
 	for target in "${targets[@]}"; do
 		fuzz_one "$target" "${2:-10}" || rc=1
 	done
+	fuzz_figures
 	return $rc
 }
 
@@ -203,30 +218,39 @@ image() {
 	/usr/bin/python3 ops/image.py . build build/image
 }
 
-# What the unit tests run through, room by room; the whole of it, line by line, in build/coverage/. With --all the end-to-end tests too.
+# show_coverage WHAT FILE: what has been run through so far, room by room; and line by line in FILE.
+show_coverage() {
+	local room options=(--root . --object-directory build/coverage --gcov-ignore-parse-errors --exclude-unreachable-branches
+		--exclude-throw-branches --exclude build/)
+	say "$1:"
+	for room in base k8s canopy builders reconciler; do
+		gcovr "${options[@]}" --filter "$room/" --json-summary "build/coverage/$room.json" >/dev/null 2>&1
+		jq -r --arg room "$room" '"\($room)\t lines \(.line_percent) %\tbranches \(.branch_percent) % of \(.branch_total)"' \
+			"build/coverage/$room.json" | expand -t 12,28
+	done
+	gcovr "${options[@]}" --filter '(base|k8s|canopy|builders|reconciler)/' --html-details "$2" >/dev/null 2>&1
+	say "line by line: $2"
+}
+
+# What the unit tests run through, room by room; with --all then also what the end-to-end tests add. Not optimized: the compiler would
+# count what it copies into several places there, and take fallible calls out of the reach of torture. An operator that a test kills
+# leaves no counts, one that it ends in order does.
 coverage() {
 	# shellcheck disable=SC2086
 	need $BUILD_PACKAGES $RUN_PACKAGES gcovr
 	need_kubectl
 	clean_environment
-	configure build/coverage gcc -Db_coverage=true
+	configure build/coverage gcc -Db_coverage=true --buildtype=debug -Dc_args=-fprofile-update=atomic
 	compile build/coverage
-	local which=(--no-suite slow)
-	[ "${1:-}" != --all ] || which=()
 	find build/coverage -name '*.gcda' -delete
-	suite build/coverage "${which[@]}" >build/coverage/tests.log
-	local room options=(--root . --object-directory build/coverage --gcov-ignore-parse-errors --exclude-unreachable-branches
-		--exclude-throw-branches --exclude build/)
-	for room in base k8s canopy builders reconciler; do
-		gcovr "${options[@]}" --filter "$room/" --json-summary "build/coverage/$room.json" >/dev/null 2>&1
-		python3 -c '
-import json, sys
-c = json.load(open(sys.argv[1]))
-print("%-10s  lines %5.1f %%  branches %5.1f %%  of %d" % (sys.argv[2], c["line_percent"], c["branch_percent"], c["branch_total"]))' \
-			"build/coverage/$room.json" "$room"
-	done
-	gcovr "${options[@]}" --filter '(base|k8s|canopy|builders|reconciler)/' --html-details build/coverage/index.html >/dev/null 2>&1
-	say "line by line: build/coverage/index.html"
+	{
+		suite build/coverage --no-suite slow
+		suite build/coverage --suite reconciler reconciler/life
+	} >build/coverage/tests.log
+	show_coverage "unit tests" build/coverage/index.html
+	[ "${1:-}" = --all ] || return 0
+	suite build/coverage --suite e2e >>build/coverage/tests.log
+	show_coverage "with the end-to-end tests" build/coverage/index-all.html
 }
 
 manifests() {
