@@ -220,15 +220,16 @@ image() {
 
 # show_coverage WHAT FILE: what has been run through so far, room by room; and line by line in FILE.
 show_coverage() {
-	local room options=(--root . --object-directory build/coverage --gcov-ignore-parse-errors --exclude-unreachable-branches
-		--exclude-throw-branches --exclude build/)
+	local room all=build/coverage/all.json
+	gcovr --root . --object-directory build/coverage --gcov-ignore-parse-errors --exclude-unreachable-branches --exclude-throw-branches \
+		--exclude build/ --filter '(base|k8s|canopy|builders|reconciler)/' --json "$all" >/dev/null 2>&1
 	say "$1:"
 	for room in base k8s canopy builders reconciler; do
-		gcovr "${options[@]}" --filter "$room/" --json-summary "build/coverage/$room.json" >/dev/null 2>&1
+		gcovr --root . --add-tracefile "$all" --filter "$room/" --json-summary "build/coverage/$room.json" >/dev/null 2>&1
 		jq -r --arg room "$room" '"\($room)\t lines \(.line_percent) %\tbranches \(.branch_percent) % of \(.branch_total)"' \
 			"build/coverage/$room.json" | expand -t 12,28
 	done
-	gcovr "${options[@]}" --filter '(base|k8s|canopy|builders|reconciler)/' --html-details "$2" >/dev/null 2>&1
+	gcovr --root . --add-tracefile "$all" --html-details "$2" >/dev/null 2>&1
 	say "line by line: $2"
 }
 

@@ -61,6 +61,26 @@ static int plants_a_fault_of_its_own(struct buf *made, struct error *err)
 	return error_set(err, ERROR_INTERNAL, "always");
 }
 
+// So that the compiler does not leave the call out.
+static void *keep(void *at)
+{
+	void *volatile kept = at;
+	return kept;
+}
+
+// Of calls that are made again and again from one place the first fails, and of those from another place the first too.
+static int plants_a_fault_in_the_second_place(struct buf *made, struct error *err)
+{
+	(void)err;
+	torture_begin();
+	for (int i = 0; i < 3; i++)
+		free(keep(malloc(1)));
+	AUTO_FREE char *text = strdup("x");
+	torture_end();
+	torture_say(made, "%s", text == NULL ? "y" : text);
+	return 0;
+}
+
 static int plants_no_call(struct buf *made, struct error *err)
 {
 	(void)made;
@@ -83,6 +103,7 @@ static void the_harness_finds_what_is_planted(void **state)
 		{{.name = "fd", .run = plants_a_lost_descriptor}, "a descriptor is lost"},
 		{{.name = "own", .run = plants_a_fault_of_its_own}, "it fails"},
 		{{.name = "none", .run = plants_no_call}, "there is none"},
+		{{.name = "places", .run = plants_a_fault_in_the_second_place, .is_once_a_place = true}, "with call 4 (strdup)"},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		const char *found = torture_find(&rows[i].c);

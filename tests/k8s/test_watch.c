@@ -434,9 +434,9 @@ static void a_watch_can_be_stopped_at_any_moment(void **state)
 	static const struct {
 		const char *label;
 		struct step steps[STEPS_MAX];
-		const char *trace;
+		const char *trace; // NULL: at once, whether its first request is on its way by then or not
 	} moments[] = {
-		{"before anything", {{MUTE, ""}}, ""},
+		{"before anything", {{MUTE, ""}}, NULL},
 		{"while it lists", {{MUTE, ""}}, "L "},
 		{"while it waits for the head", {A_AND_B, {MUTE, ""}}, "L W5 "},
 		{"while it follows", {A_AND_B, {OPEN, ""}}, "L W5 "},
@@ -448,7 +448,8 @@ static void a_watch_can_be_stopped_at_any_moment(void **state)
 		print_message("# %s\n", moments[i].label);
 		open_world(&world, moments[i].steps);
 		start_watch(&world, NULL);
-		await_trace(&world, moments[i].trace);
+		if (moments[i].trace != NULL)
+			await_trace(&world, moments[i].trace);
 		k8s_watch_cancel(world.watch);
 		k8s_watch_stop(TAKE_PTR(world.watch));
 		close_world(&world);

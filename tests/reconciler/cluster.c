@@ -151,6 +151,7 @@ void cluster_open(struct cluster *cluster, const char *intent, const char *kept)
 	current = cluster;
 	start_servers();
 	http_server_forget(canopy);
+	cluster_fault(cluster, "[]");
 	open_store(kept);
 	open_operator(&cluster->op, &err);
 }
@@ -241,6 +242,15 @@ const char *cluster_trouble(struct cluster *cluster)
 	return notes_look(cluster->op.notes, SCENE_NAMESPACE, &note) && note.errors_in_row > 0 ? note.trouble : "";
 }
 
+void cluster_fault(struct cluster *cluster, const char *rules)
+{
+	struct error err = {0};
+	AUTO(json) json_t *parsed = NULL;
+	(void)cluster;
+	assert_ok(json_parse(rules, strlen(rules), &parsed, &err), err);
+	assert_ok(faults_set(api.faults, parsed, &err), err);
+}
+
 // --- what happens in the cluster
 
 static json_t *get(const char *kind, const char *namespace, const char *name)
@@ -289,7 +299,7 @@ static void make_pod(const char *name, const char *round, const char *job, json_
 void cluster_job_ends(struct cluster *cluster, bool is_well, const char *message)
 {
 	char round[ROUND_KEY_SIZE], job[OBJECT_NAME_SIZE], pod[OBJECT_NAME_SIZE + 2];
-	(void)cluster;
+	int exit_code = cluster->exit_code == 0 ? 11 : cluster->exit_code;
 	round_in_hand(round);
 	name_restore(round, job);
 	(void)snprintf(pod, sizeof(pod), "%s-x", job);
@@ -299,7 +309,7 @@ void cluster_job_ends(struct cluster *cluster, bool is_well, const char *message
 	AUTO(json) json_t *made = get("jobs.batch", SCENE_NAMESPACE, job);
 	make_pod(pod, round, job, json_incref(json_find(made, "spec", "template", "spec")),
 		json_pack("{s:[{s:s, s:{s:{s:i, s:s, s:s}}}]}", "containerStatuses", "name", "restore", "state", "terminated",
-			"exitCode", is_well ? 0 : 11, "reason", is_well ? "Completed" : "Error", "message", message));
+			"exitCode", is_well ? 0 : exit_code, "reason", is_well ? "Completed" : "Error", "message", message));
 }
 
 void cluster_database_comes_up(struct cluster *cluster)

@@ -18,6 +18,7 @@ struct cluster {
 	int credentials_status; // the same of credentials alone
 	const char *entry;      // members of the one entry after its name, as scene_entry() takes them; NULL: an empty worklist
 	const char *intent;
+	int exit_code; // with which a restore Job that fails has ended; 0: 11
 };
 
 // Made for Namespaces of SCENE_REPLICA_ID on SCENE_SERVER_ID; intent is "verify", "analytics" and so on. kept: a file of
@@ -39,6 +40,9 @@ void cluster_settle(struct cluster *cluster);
 
 // The last try ended in an error: its text; "" when it did not.
 const char *cluster_trouble(struct cluster *cluster);
+
+// Rules of fixtures/apiserver/faults.h for the API server from now on, as JSON.
+void cluster_fault(struct cluster *cluster, const char *rules);
 
 // What happens in the cluster: the restore Job of the round in hand ends (message: its termination message), its database
 // answers.

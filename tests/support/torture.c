@@ -15,7 +15,7 @@
 #define FINDING_MAX 2048
 #define CLOSE_WAIT_MS 1000
 #define FRAMES_MAX 64
-#define PLACE_FRAMES 6 // that make a place: the wrapper, the function that makes the call, and four above them
+#define PLACE_FRAMES 4 // that make a place: the function that makes the call, and three above it
 
 // Of the sanitizers; absent in other builds.
 __attribute__((weak)) int __lsan_do_recoverable_leak_check(void);
@@ -51,12 +51,15 @@ static bool is_ours(const void *address)
 	return (const char *)address >= &__executable_start && (const char *)address < &etext;
 }
 
-static uint64_t place_of(const char *call)
+// What is above the wrapper: how many functions of the harness are below it, the compiler decides.
+static uint64_t place_of(const char *call, const void *in_wrapper)
 {
 	void *frames[FRAMES_MAX];
 	uint64_t what = hash_text(call);
-	int count = backtrace(frames, FRAMES_MAX), ours = 0;
-	for (int i = 0; i < count && ours < PLACE_FRAMES; i++) {
+	int count = backtrace(frames, FRAMES_MAX), ours = 0, from = 0;
+	while (from < count && frames[from] != in_wrapper)
+		from++;
+	for (int i = from + 1; i < count && ours < PLACE_FRAMES; i++) {
 		if (!is_ours(frames[i]))
 			continue;
 		what = (what ^ (uint64_t)(uintptr_t)frames[i]) * UINT64_C(1099511628211);
@@ -65,9 +68,9 @@ static uint64_t place_of(const char *call)
 	return what;
 }
 
-static void list_place(const char *call)
+static void list_place(const char *call, const void *in_wrapper)
 {
-	uint64_t what = place_of(call);
+	uint64_t what = place_of(call, in_wrapper);
 	for (size_t i = 0; i < place_count; i++) {
 		if (places[i].what == what)
 			return;
@@ -85,7 +88,7 @@ bool torture_fails(const char *call, int os_errno)
 	calls++;
 	if (is_listing) {
 		is_armed = false;
-		list_place(call);
+		list_place(call, __builtin_return_address(0));
 		is_armed = true;
 	}
 	if (calls != fail_at)

@@ -32,8 +32,8 @@ struct torture_case {
 
 	bool may_go_without; // gets through with less when something fails (a page without a row): only the rest is judged
 
-	// A call fails once at each place that it is made from (its name and the nearest functions of ours above it), not each
-	// time that it is made: for cases of thousands of calls.
+	// A call fails once at each place that it is made from (its name, and four functions of ours from the one that makes it
+	// upwards), not each time that it is made: for cases of thousands of calls.
 	bool is_once_a_place;
 };
 
