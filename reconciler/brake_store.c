@@ -45,9 +45,14 @@ static bool decode(const json_t *data, int64_t now_mono_ms, struct brake *out)
 int brake_load(struct k8s_client *k8s, const char *namespace, int64_t now_mono_ms, struct brake *out, struct error *err)
 {
 	AUTO(json) json_t *found = NULL;
+	struct error failure = {0};
 	*out = (struct brake){0};
-	if (k8s_get(k8s, &K8S_CONFIG_MAP, namespace, BRAKE_CONFIG_MAP, &found, err) < 0)
-		return err->kind == ERROR_NOT_FOUND ? 0 : error_wrap(err, "brake");
+	if (k8s_get(k8s, &K8S_CONFIG_MAP, namespace, BRAKE_CONFIG_MAP, &found, &failure) < 0) {
+		if (failure.kind == ERROR_NOT_FOUND)
+			return 0;
+		*err = failure;
+		return error_wrap(err, "brake");
+	}
 	if (!decode(json_object_get(found, "data"), now_mono_ms, out)) {
 		log_warn("the brake's ConfigMap cannot be read: a hold begins anew", LOG_STR("namespace", namespace),
 			LOG_STR("name", BRAKE_CONFIG_MAP));

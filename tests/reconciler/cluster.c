@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define SETTLE_TURNS 2
-#define TEXT_SIZE 8192
 #define VALUE_SAID_MAX 35 // without canopy's own words, which an error does without when memory is short
 
 #if defined(__clang__)
@@ -71,9 +70,31 @@ void __wrap_checks_forget(struct checks *checks, const char *namespace, const ch
 	"\"token\",\"Expiration\":\"2099-01-01T00:00:00Z\"},\"repo_password\":\"password\"}"
 #define PROBLEM "{\"type\":\"about:blank\",\"title\":\"told to\"}"
 
+// The caller frees.
+static char *worklist_text(const struct cluster *cluster)
+{
+	char *text = NULL;
+	bool has_params = cluster->entry != NULL && strstr(cluster->entry, "\"params\"") != NULL;
+	int len = cluster->entry == NULL
+			  ? asprintf(&text, "[]")
+			  : asprintf(&text,
+				    "[{\"replica_id\":\"" SCENE_REPLICA_ID "\",\"group_id\":\"" SCENE_GROUP_ID
+				    "\",\"server_id\":\"" SCENE_SERVER_ID
+				    "\",\"type\":\"tamanu-postgres\",\"intent\":\"%s\",\"name\":\"Nauru prod "
+				    "analytics\",%s\"storage\":\"s3\",\"bucket\":\"b\",\"prefix\":\"p\",\"region\":\"r\"%s}]",
+				    cluster->intent, has_params ? "" : "\"params\":{},", cluster->entry);
+	if (len < 0)
+		abort();
+	return text;
+}
+
 static void answer_as_canopy(void *arg, const struct http_server_request *request, struct http_server_answer *out)
 {
 	(void)arg;
+	if (strncmp(request->target, "/restore-worklist", strlen("/restore-worklist")) == 0) {
+		out->body = worklist_text(current);
+		return;
+	}
 	bool is_about_keys = strcmp(request->target, "/restore-credentials") == 0;
 	int status = is_about_keys && current->credentials_status != 0 ? current->credentials_status : current->canopy_status;
 	out->status = status != 0 ? status : is_about_keys ? 200 : 204;
@@ -103,6 +124,8 @@ static const char *environment(const char *name)
 		return "proxy:1";
 	if (strcmp(name, "TEARDOWN_GUARD") == 0)
 		return "off"; // it would hold the only replica for two minutes
+	if (strcmp(name, "PGRO_BROKER_LISTEN_ADDR") == 0)
+		return "127.0.0.1:0";
 	return strcmp(name, "CANOPY_BASE_URL") == 0 ? http_server_url(canopy) : NULL;
 }
 
@@ -111,8 +134,12 @@ static void open_store(const char *kept)
 	struct error err = {0};
 	assert_ok(store_new(&api.store, &err), err);
 	api.rbac.store = api.store;
-	if (kept != NULL)
+	if (kept != NULL) {
 		assert_ok(datafile_read(api.store, kept, &err), err);
+		return;
+	}
+	AUTO(json) json_t *of_operator = json_pack("{s:{s:s}}", "metadata", "name", "pgro-system");
+	assert_ok(store_create(api.store, "namespaces", of_operator, NULL, &err), err);
 }
 
 static void open_operator(struct manager *op, struct error *err)
@@ -177,6 +204,17 @@ void cluster_close(struct cluster *cluster)
 	api.store = NULL;
 }
 
+const char *cluster_kubeconfig(struct cluster *cluster)
+{
+	char text[512];
+	(void)cluster;
+	int len = snprintf(text, sizeof(text),
+		"{\"current-context\":\"c\",\"contexts\":[{\"name\":\"c\",\"context\":{\"cluster\":\"c\",\"user\":\"u\"}}],"
+		"\"clusters\":[{\"name\":\"c\",\"cluster\":{\"server\":\"%s\"}}],\"users\":[{\"name\":\"u\",\"user\":{}}]}",
+		kube_url);
+	return scratch_write("kubeconfig", text, (size_t)len);
+}
+
 const char *cluster_keep(struct cluster *cluster, const char *name)
 {
 	struct error err = {0};
@@ -191,19 +229,10 @@ const char *cluster_keep(struct cluster *cluster, const char *name)
 static void fetch(struct cluster *cluster)
 {
 	struct error err = {0};
-	char text[TEXT_SIZE];
-	bool has_params = cluster->entry != NULL && strstr(cluster->entry, "\"params\"") != NULL;
+	AUTO_FREE char *text = worklist_text(cluster);
 	AUTO(worklist_decoder) struct worklist_decoder *decoder = NULL;
-	int len = cluster->entry == NULL ? snprintf(text, sizeof(text), "[]")
-					 : snprintf(text, sizeof(text),
-						   "[{\"replica_id\":\"" SCENE_REPLICA_ID "\",\"group_id\":\"" SCENE_GROUP_ID
-						   "\",\"server_id\":\"" SCENE_SERVER_ID
-						   "\",\"type\":\"tamanu-postgres\",\"intent\":\"%s\",\"name\":\"Nauru prod "
-						   "analytics\",%s\"storage\":\"s3\",\"bucket\":\"b\",\"prefix\":"
-						   "\"p\",\"region\":\"r\"%s}]",
-						   cluster->intent, has_params ? "" : "\"params\":{},", cluster->entry);
 	assert_ok(worklist_decoder_new(&decoder, &err), err);
-	assert_ok(worklist_decoder_feed(decoder, text, (size_t)len, &err), err);
+	assert_ok(worklist_decoder_feed(decoder, text, strlen(text), &err), err);
 	worklist_free(cluster->op.fetched);
 	cluster->op.fetched = NULL;
 	assert_ok(worklist_decoder_finish(decoder, &cluster->op.fetched, &err), err);

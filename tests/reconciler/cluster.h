@@ -29,6 +29,9 @@ void cluster_close(struct cluster *cluster);
 // All objects into a file that cluster_open() takes; the path stays valid.
 const char *cluster_keep(struct cluster *cluster, const char *name);
 
+// The path of a kubeconfig that leads to it; it stays valid.
+const char *cluster_kubeconfig(struct cluster *cluster);
+
 // What a pass does before anybody works on a replica: the cluster and the worklist as they are, and what is due.
 void cluster_look(struct cluster *cluster);
 

@@ -1,0 +1,126 @@
+// Torture (tests/support/torture.h) of the programs that look once, and of what puts the operator together: against the stub's
+// API server with a replica that serves, and one that is being restored.
+#include "reconciler/plan.h"
+#include "reconciler/status.h"
+#include "reconciler/why.h"
+#include "reconciler/wiring.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "tests/reconciler/cluster.h"
+#include "tests/reconciler/scenes.h"
+#include "tests/support/cmocka.h"
+#include "tests/support/torture.h"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct cluster c;
+
+// Where a command writes while it runs: stdout has the test's own words.
+static int real_stdout = -1;
+
+static void hide_stdout(void)
+{
+	(void)fflush(stdout);
+	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	real_stdout = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+	assert_true(nowhere >= 0 && real_stdout >= 0 && dup2(nowhere, STDOUT_FILENO) == STDOUT_FILENO);
+	(void)close(nowhere);
+}
+
+static void show_stdout(void)
+{
+	(void)fflush(stdout);
+	(void)dup2(real_stdout, STDOUT_FILENO);
+	(void)close(real_stdout);
+}
+
+// Once for all cases: they change nothing.
+static const struct settings *open_cluster(void)
+{
+	static bool is_open;
+	if (!is_open) {
+		cluster_open(&c, "analytics", NULL);
+		cluster_settle(&c);
+		// Nobody else reads the environment yet.
+		assert_int_equal(setenv("KUBECONFIG", cluster_kubeconfig(&c), 1), 0); // NOLINT(concurrency-mt-unsafe)
+		is_open = true;
+	}
+	return c.op.settings;
+}
+
+enum command { PLAN, STATUS, WHY };
+
+static int run(enum command command, const struct output *output, struct buf *made, struct error *err)
+{
+	const struct settings *settings = open_cluster();
+	bool something = false;
+	hide_stdout();
+	torture_begin();
+	int rc = command == PLAN ? plan(settings, output, &something, err)
+				 : (command == STATUS ? status : why)(settings, output, err);
+	torture_end();
+	show_stdout();
+	if (rc == 0)
+		torture_say(made, "%d", something);
+	return rc;
+}
+
+static int plan_as_table(struct buf *made, struct error *err)
+{
+	return run(PLAN, &(struct output){.format = OUTPUT_TABLE}, made, err);
+}
+
+static int plan_as_json(struct buf *made, struct error *err)
+{
+	c.entry = NULL; // something to say
+	int rc = run(PLAN, &(struct output){.format = OUTPUT_JSON}, made, err);
+	c.entry = ",\"snapshot_id\":\"s1\",\"snapshot_at\":\"2026-11-20T10:00:00Z\"";
+	return rc;
+}
+
+static int status_as_table(struct buf *made, struct error *err)
+{
+	return run(STATUS, &(struct output){.format = OUTPUT_TABLE, .has_colours = true}, made, err);
+}
+
+static int status_as_json(struct buf *made, struct error *err)
+{
+	return run(STATUS, &(struct output){.format = OUTPUT_JSON}, made, err);
+}
+
+static int why_it_is_so(struct buf *made, struct error *err)
+{
+	return run(WHY, &(struct output){.format = OUTPUT_TABLE, .namespace = SCENE_NAMESPACE}, made, err);
+}
+
+static int put_together(struct buf *made, struct error *err)
+{
+	const struct settings *settings = open_cluster();
+	AUTO(wiring) struct wiring *wiring = NULL;
+	torture_begin();
+	int rc = wiring_open(settings, WIRING_ALL, &wiring, err);
+	if (rc == 0)
+		rc = wiring_keep_certificates(wiring, clock_wall_ms(), err);
+	torture_end();
+	if (rc == 0)
+		torture_say(made, "%d", authority_trust(wiring_manager(wiring)->authority) != NULL);
+	return rc;
+}
+
+int main(void)
+{
+	static const struct torture_case cases[] = {
+		{.name = "plan", .run = plan_as_table, .is_once_a_place = true},
+		{.name = "plan -o json", .run = plan_as_json, .is_once_a_place = true},
+		{.name = "status", .run = status_as_table, .is_once_a_place = true},
+		{.name = "status -o json", .run = status_as_json, .is_once_a_place = true},
+		{.name = "why", .run = why_it_is_so, .is_once_a_place = true},
+		{.name = "the operator is put together", .run = put_together, .is_once_a_place = true},
+	};
+	log_setup(LOG_ERROR, LOG_LOGFMT);
+	int failures = torture_main("reconciler/torture_commands", cases, sizeof(cases) / sizeof(cases[0]));
+	cluster_close(&c);
+	return failures;
+}
