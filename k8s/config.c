@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -57,12 +58,11 @@ static int load_in_cluster(const char *host, const char *port, const char *dir, 
 // Both the variables and the token must be there: a pod may run without a mounted token and with a KUBECONFIG.
 static bool is_in_cluster(const char *host, const char *port, const char *dir)
 {
-	struct error ignored;
-	AUTO(buf) struct buf path;
-	buf_init(&path, PATH_TEXT_MAX);
+	char path[PATH_TEXT_MAX]; // not from the heap: a lack of memory must not look like a lack of a token
 	if (host == NULL || host[0] == '\0' || port == NULL || port[0] == '\0')
 		return false;
-	return buf_addf(&path, &ignored, "%s/token", dir) == 0 && access(buf_str(&path), F_OK) == 0;
+	int len = snprintf(path, sizeof(path), "%s/token", dir);
+	return len > 0 && (size_t)len < sizeof(path) && access(path, F_OK) == 0;
 }
 
 static int load_from_home(const char *home, const char *context, struct k8s_config *config, struct error *err)

@@ -1,10 +1,12 @@
 // Torture (tests/support/torture.h) of k8s/: credentials, decoders, the client's calls, the Lease, a command.
 #include "base/cert.h"
 #include "base/clock.h"
+#include "base/encode.h"
 #include "k8s/client.h"
-#include "k8s/config.h"
+#include "k8s/config_internal.h"
 #include "k8s/exec_command.h"
 #include "k8s/exec_credential.h"
+#include "k8s/lease.h"
 #include "k8s/lease_record.h"
 #include "k8s/watch_event.h"
 #include "k8s/watch_lines.h"
@@ -40,7 +42,7 @@ static const char *env(const char *name)
 
 static int load(const char *user, struct buf *made, struct error *err)
 {
-	char text[4096];
+	char text[8192];
 	const char *ca_path = scratch_write("ca.pem", pair.cert_pem, strlen(pair.cert_pem));
 	int len = snprintf(text, sizeof(text),
 		"current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u, namespace: n}}]\n"
@@ -81,6 +83,68 @@ static int load_a_plugin(struct buf *made, struct error *err)
 		"{exec: {apiVersion: client.authentication.k8s.io/v1, command: /bin/true, interactiveMode: Never, args: [a, b], "
 		"env: [{name: X, value: y}], provideClusterInfo: true}}";
 	return need_pair(err) < 0 ? -1 : load(user, made, err);
+}
+
+// All that may stand in the file itself.
+static int load_data(struct buf *made, struct error *err)
+{
+	char user[4096], cert[1500], key[1500];
+	if (need_pair(err) < 0)
+		return -1;
+	assert_true(strlen(pair.cert_pem) < 1100 && pair.key_pem.len < 1100);
+	encode_base64(pair.cert_pem, strlen(pair.cert_pem), cert);
+	encode_base64(secret_reveal(&pair.key_pem), pair.key_pem.len, key);
+	(void)snprintf(user, sizeof(user), "{client-certificate-data: %s, client-key-data: %s}", cert, key);
+	return load(user, made, err);
+}
+
+static char home[256];
+
+static const char *env_with_home(const char *name)
+{
+	return strcmp(name, "HOME") == 0 ? home : NULL;
+}
+
+// Nothing is there, which is another error than none that could be looked for.
+static int load_from_home(struct buf *made, struct error *err)
+{
+	AUTO(k8s_config) struct k8s_config *config = NULL;
+	struct error why = {0};
+	(void)snprintf(home, sizeof(home), "%s", scratch_absent());
+	torture_begin();
+	int rc = k8s_config_load(env_with_home, &config, &why);
+	torture_end();
+	if (rc < 0 && why.kind == ERROR_INVALID) {
+		torture_say(made, "no configuration");
+		return 0;
+	}
+	*err = why;
+	return rc;
+}
+
+static const char *env_in_cluster(const char *name)
+{
+	return strcmp(name, "KUBERNETES_SERVICE_HOST") == 0   ? "fd00::1"
+	       : strcmp(name, "KUBERNETES_SERVICE_PORT") == 0 ? "443"
+							      : NULL;
+}
+
+static int load_in_cluster(struct buf *made, struct error *err)
+{
+	char dir[512];
+	AUTO(k8s_config) struct k8s_config *config = NULL;
+	if (need_pair(err) < 0)
+		return -1;
+	(void)scratch_write("ca.crt", pair.cert_pem, strlen(pair.cert_pem));
+	(void)scratch_write("namespace", "here", 4);
+	(void)snprintf(dir, sizeof(dir), "%s", scratch_write("token", "secret", 6));
+	*strrchr(dir, '/') = '\0';
+	torture_begin();
+	int rc = k8s_config_load_at(env_in_cluster, dir, &config, err);
+	torture_end();
+	if (config != NULL)
+		torture_say(made, "%s %s", config->server, config->namespace);
+	return rc;
 }
 
 static int parse_a_credential(struct buf *made, struct error *err)
@@ -279,12 +343,54 @@ static int list(struct buf *made, struct error *err)
 	return rc;
 }
 
+static int make_a_lease(struct buf *made, struct error *err)
+{
+	const struct k8s_config config = make_config();
+	const struct lease_options options = {.namespace = "n", .name = "l", .identity = "me"};
+	AUTO(k8s_client) struct k8s_client *client = NULL;
+	AUTO(lease) struct lease *lease = NULL;
+	if (new_client(&config, &client, err) < 0)
+		return -1;
+	torture_begin();
+	int rc = lease_new(client, &options, &lease, err);
+	torture_end();
+	if (lease != NULL)
+		torture_say(made, "%d", lease_is_held(lease));
+	return rc;
+}
+
+// The token and the certificates of a client that reads them from files, again and again.
+static int call_with_files(struct buf *made, struct error *err)
+{
+	struct k8s_config config = make_config();
+	AUTO(k8s_client) struct k8s_client *client = NULL;
+	AUTO(json) json_t *got = NULL;
+	if (need_pair(err) < 0)
+		return -1;
+	config.token = (struct secret){0};
+	const char *token_path = scratch_write("token", "secret", 6);
+	const char *ca_path = scratch_write("ca.crt", pair.cert_pem, strlen(pair.cert_pem));
+	config.token_file = (char *)(uintptr_t)token_path;
+	config.ca_file = (char *)(uintptr_t)ca_path;
+	torture_begin();
+	int rc = new_client(&config, &client, err);
+	if (rc == 0)
+		rc = k8s_get(client, &K8S_NAMESPACE, NULL, "a", &got, err);
+	torture_end();
+	if (got != NULL)
+		say_json(made, got);
+	return rc;
+}
+
 int main(void)
 {
 	static const struct torture_case cases[] = {
 		{.name = "a kubeconfig with a token", .run = load_a_token},
 		{.name = "a kubeconfig with a certificate", .run = load_a_certificate},
 		{.name = "a kubeconfig with a plugin", .run = load_a_plugin},
+		{.name = "a kubeconfig with data", .run = load_data},
+		{.name = "no kubeconfig at home", .run = load_from_home},
+		{.name = "within the cluster", .run = load_in_cluster},
 		{.name = "a plugin's credential", .run = parse_a_credential},
 		{.name = "a command", .run = run_a_command},
 		{.name = "a watch is split and decoded", .run = split_a_watch},
@@ -293,6 +399,8 @@ int main(void)
 		{.name = "get and patch", .run = call},
 		{.name = "delete", .run = delete},
 		{.name = "list", .run = list},
+		{.name = "get with a token from a file", .run = call_with_files},
+		{.name = "a Lease is made", .run = make_a_lease},
 	};
 	int failures = torture_main("torture/k8s", cases, sizeof(cases) / sizeof(cases[0]));
 	if (server != NULL)
