@@ -34,8 +34,7 @@ struct entry scene_entry(const char *server_id, const char *intent, const char *
 	AUTO(buf) struct buf text;
 	buf_init(&text, 4096);
 	assert_ok(buf_addf(&text, &err,
-			  "{\"replica_id\":\"%s\",\"group_id\":\"%s\",\"server_id\":\"%s\",\"type\":\"tamanu-postgres\","
-			  "\"intent\":\"%s\","
+			  "{\"replica_id\":\"%s\",\"group_id\":\"%s\",\"server_id\":\"%s\",\"type\":\"tamanu-postgres\",\"intent\":\"%s\","
 			  "\"name\":\"Nauru prod analytics\",%s\"storage\":\"s3\",\"bucket\":\"b\",\"prefix\":\"p\","
 			  "\"region\":\"r\"%s}",
 			  SCENE_REPLICA_ID, SCENE_GROUP_ID, server_id, intent,
@@ -56,7 +55,7 @@ static void add_prefixed(struct buf *text, const char *annotations)
 	AUTO(json) json_t *object = parse(&whole);
 	const char *key, *separator = "";
 	json_t *value;
-	json_object_foreach (object, key, value) {
+	json_object_foreach(object, key, value) {
 		AUTO_FREE char *printed = NULL;
 		assert_ok(json_print(value, &printed, &err), err);
 		assert_ok(buf_addf(text, &err, "%s\"pgro.bes.au/%s\":%s", separator, key, printed), err);
@@ -71,13 +70,12 @@ struct replica scene_replica_with(
 	struct replica replica = {0};
 	AUTO(buf) struct buf text;
 	buf_init(&text, 16384);
-	assert_ok(
-		buf_addf(&text, &err,
-			"{\"metadata\":{\"name\":\"%s\",\"uid\":\"u-1\",\"resourceVersion\":\"7\","
-			"\"creationTimestamp\":\"2026-11-20T10:00:00Z\"%s,\"labels\":{\"pgro.bes.au/managed-by\":\"pgro-canopy\","
-			"\"pgro.bes.au/declaration-id\":\"%s\",\"pgro.bes.au/group\":\"%s\",\"pgro.bes.au/server\":\"%s\","
-			"\"pgro.bes.au/type\":\"tamanu-postgres\",\"pgro.bes.au/intent\":\"%s\"},\"annotations\":{",
-			namespace, metadata, SCENE_REPLICA_ID, SCENE_GROUP_ID, server_id, intent),
+	assert_ok(buf_addf(&text, &err,
+			  "{\"metadata\":{\"name\":\"%s\",\"uid\":\"u-1\",\"resourceVersion\":\"7\","
+			  "\"creationTimestamp\":\"2026-11-20T10:00:00Z\"%s,\"labels\":{\"pgro.bes.au/managed-by\":\"pgro-canopy\","
+			  "\"pgro.bes.au/declaration-id\":\"%s\",\"pgro.bes.au/group\":\"%s\",\"pgro.bes.au/server\":\"%s\","
+			  "\"pgro.bes.au/type\":\"tamanu-postgres\",\"pgro.bes.au/intent\":\"%s\"},\"annotations\":{",
+			  namespace, metadata, SCENE_REPLICA_ID, SCENE_GROUP_ID, server_id, intent),
 		err);
 	add_prefixed(&text, annotations);
 	assert_ok(buf_add_str(&text, "}}}", &err), err);

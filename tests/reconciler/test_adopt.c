@@ -8,11 +8,10 @@
 #include <string.h>
 
 #define OURS "\"labels\":{\"pgro.bes.au/managed-by\":\"pgro-canopy\",\"pgro.bes.au/round\":\"aaaaaaaa\"}"
-#define OWNED_BY(uid)                                                                                                           \
-	",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"PersistentVolumeClaim\",\"name\":\"pgdata-aaaaaaaa\",\"uid\":" \
-	"\"" uid "\"}]"
-#define META \
-	"\"metadata\":{\"name\":\"x-aaaaaaaa\",\"namespace\":\"" SCENE_NAMESPACE "\",\"uid\":\"u-1\",\"resourceVersion\":\"8\","
+#define OWNED_BY(uid)                                                                                                     \
+	",\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"PersistentVolumeClaim\",\"name\":\"pgdata-aaaaaaaa\",\"uid\":\"" uid \
+	"\"}]"
+#define META "\"metadata\":{\"name\":\"x-aaaaaaaa\",\"namespace\":\"" SCENE_NAMESPACE "\",\"uid\":\"u-1\",\"resourceVersion\":\"8\","
 
 struct world {
 	struct http_server *server;

@@ -132,8 +132,7 @@ static void where_prepare_stands(void **state)
 	static const char running[] = "{\"running\":{\"startedAt\":\"2026-11-20T09:40:54Z\"}}";
 	static const char looping[] = "{\"waiting\":{\"reason\":\"CrashLoopBackOff\"}}";
 	static const char initializing[] = "{\"waiting\":{\"reason\":\"PodInitializing\"}}";
-	static const char well[] = "{\"terminated\":{\"exitCode\":0,\"startedAt\":\"2026-11-20T09:40:50Z\",\"finishedAt\":\"2026-"
-				   "11-20T09:40:57Z\"}}";
+	static const char well[] = "{\"terminated\":{\"exitCode\":0,\"startedAt\":\"2026-11-20T09:40:50Z\",\"finishedAt\":\"2026-11-20T09:40:57Z\"}}";
 	const struct {
 		const char *label, *now, *last; // NULL: as recorded, ended badly
 		int restarts;
@@ -239,8 +238,7 @@ static void what_a_restore_says(void **state)
 			fail_msg("%s: major %d, error %s", rows[i].text, said.postgres_major, said.error);
 	}
 	assert_false(restore_message_parse(NULL, &said));
-	assert_true(
-		restore_message_parse("{\"layout\":\"debian\",\"engine\":\"restic 0.18.1\",\"seconds\":7,\"bytes\":-3}", &said));
+	assert_true(restore_message_parse("{\"layout\":\"debian\",\"engine\":\"restic 0.18.1\",\"seconds\":7,\"bytes\":-3}", &said));
 	assert_string_equal(said.layout, "debian");
 	assert_string_equal(said.engine, "restic 0.18.1");
 	assert_int_equal(said.seconds, 7);
