@@ -21,7 +21,8 @@ enum settings_credentials { CREDENTIALS_PROXY, CREDENTIALS_DIRECT };
 // X(NAME, name): the engines, each with its row in builders/engines. Whatever names an engine takes the name from here.
 #define SETTINGS_ENGINES(X) \
 	X(KOPIA, kopia)     \
-	X(RESTIC, restic)
+	X(RESTIC, restic)   \
+	X(BASEBACKUP, basebackup)
 
 enum settings_engine {
 #define X(NAME, name) ENGINE_##NAME,
@@ -90,6 +91,7 @@ struct settings {
 	char *proxy_image; // NULL: see settings_need_proxy_image()
 	char *kopia_image;
 	char *restic_image;
+	char *rclone_image;
 	char *postgres_image; // without tag: gets ":<major>"
 	char *s3_endpoint;    // NULL: https://s3.<region>.amazonaws.com
 	char *s3_ca_file;     // PEM for s3_endpoint, handed to the restore pods; NULL: the image's own store

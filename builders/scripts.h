@@ -5,6 +5,8 @@
 
 extern const char script_restore_restic[];
 extern const char script_restore_kopia[];
+extern const char script_restore_basebackup[];
+extern const char script_restore_basebackup_file[];
 extern const char script_prepare[];
 extern const char script_postgres[];
 

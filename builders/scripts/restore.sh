@@ -11,7 +11,7 @@ started_at=$(date +%s)
 empty_target() {
 	[ ! -e /pgdata/prepared ] || fail "$EXIT_VOLUME_IN_USE" restore "a database was started from this volume, it is not written again"
 	chmod -R u+rwX "$target" "$cluster" "$tablespaces" 2>/dev/null || :
-	rm -rf "$target" "$cluster" "$tablespaces" /pgdata/facts /pgdata/notes /pgdata/damaged
+	rm -rf "$target" "$cluster" "$tablespaces" /pgdata/fetched /pgdata/facts /pgdata/notes /pgdata/damaged
 	mkdir "$target"
 }
 
@@ -42,7 +42,7 @@ explain() {
 	fail 1 restore "${line:-the engine ended without a word}"
 }
 
-# The rename comes last, so that a cut-off restore can never be started.
+# $backup, where an engine has set it, is the name of what was restored. The rename comes last, so that a cut-off restore can never be started.
 finish() { # ENGINE_VERSION
 	stage=capture
 	chmod -R u+rwX "$target"
@@ -57,6 +57,6 @@ finish() { # ENGINE_VERSION
 	chmod 0700 "$found"
 	rmdir "$tablespaces" 2>/dev/null || :
 	mv "$found" "$cluster"
-	printf '{"postgres_version":"%s","layout":"%s",%s,"engine":"%s","seconds":%d}\n' "$major" "$layout" "$totals" "$(json_text "$1")" \
-		$(($(date +%s) - started_at)) >/dev/termination-log
+	printf '{"postgres_version":"%s","layout":"%s",%s,"engine":"%s","seconds":%d%s}\n' "$major" "$layout" "$totals" "$(json_text "$1")" \
+		$(($(date +%s) - started_at)) "${backup:+,\"backup\":\"$(json_text "$backup")\"}" >/dev/termination-log
 }

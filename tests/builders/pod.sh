@@ -4,7 +4,7 @@
 # Reads $work (with its repository and busybox's tools) and $pod_path.
 
 # The environment comes on stdin, one NAME=VALUE a line. DIRECTORY holds pgdata, run and message, which become /pgdata, /run/understory
-# and /dev/termination-log, and perhaps recorders (programs that come first in PATH), tls (which becomes /run/understory-tls), psql and
+# and /dev/termination-log, and perhaps recorders (programs that come first in PATH), backup (which becomes /backup, read-only), tls (which becomes /run/understory-tls), psql and
 # postgres (in the place of the real ones) and passwd.
 pod() { # DIRECTORY COMMAND...
 	local directory=$1 variable options=()
@@ -13,6 +13,7 @@ pod() { # DIRECTORY COMMAND...
 	[ ! -e "$directory/passwd" ] || options+=(--ro-bind "$directory/passwd" /etc/passwd)
 	[ ! -e "$directory/psql" ] || options+=(--ro-bind /usr/lib/postgresql/15/bin/psql /real-psql
 		--ro-bind "$directory/psql" /usr/lib/postgresql/15/bin/psql)
+	[ ! -d "$directory/backup" ] || options+=(--ro-bind "$directory/backup" /backup)
 	[ ! -e "$directory/tls" ] || options+=(--ro-bind "$directory/tls" /run/understory-tls)
 	[ ! -e "$directory/postgres" ] || options+=(--ro-bind "$directory/postgres" /usr/lib/postgresql/15/bin/postgres)
 	while IFS= read -r variable; do

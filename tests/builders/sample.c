@@ -36,6 +36,7 @@ static void sample_settings(struct settings *settings)
 		.proxy_image = text("example.org/understory:1"),
 		.kopia_image = text("example.org/kopia:0.17"),
 		.restic_image = text("example.org/restic:0.14"),
+		.rclone_image = text("example.org/rclone:1.69"),
 		.postgres_image = text("example.org/postgres"),
 		.s3_endpoint = text("http://s3.example.org:7480/"),
 		.credentials = CREDENTIALS_DIRECT,

@@ -20,6 +20,8 @@ static const struct {
 } scripts[] = {
 	{"restore-restic", script_restore_restic},
 	{"restore-kopia", script_restore_kopia},
+	{"restore-basebackup", script_restore_basebackup},
+	{"restore-basebackup-file", script_restore_basebackup_file},
 	{"prepare", script_prepare},
 	{"postgres", script_postgres},
 };

@@ -1,0 +1,45 @@
+# shellcheck shell=sh
+# For engines whose backup is a folder of files in the store. A part beside this one (fetch_s3, fetch_file, ...) has
+#   need_folder FOLDER        fail unless the entry's prefix has it
+#   fetch FOLDER PATTERN...   bring what matches in it to $fetched; what is not there is not an error
+#   version_of_fetch          print what did it
+fetched=/pgdata/fetched
+
+empty_fetched() {
+	rm -rf "$fetched"
+	mkdir "$fetched"
+}
+
+# The value of a key of a flat JSON object, as it stands.
+json_value() { # KEY FILE
+	tr '\n' ' ' <"$2" | sed -n 's/.*"'"$1"'"[[:space:]]*:[[:space:]]*"\{0,1\}\([^",}]*\).*/\1/p'
+}
+
+# The folder whose mark, the file that is written last, has the latest "backup_time", as text; where that is missing, or the same, the
+# name decides.
+newest_folder() { # MARK
+	empty_fetched
+	fetch '' "*/$1"
+	for mark in "$fetched"/*/"$1"; do
+		[ ! -f "$mark" ] || printf '%s %s\n' "$(json_value backup_time "$mark" | tr ' ' T)" "$(basename "${mark%/*}")"
+	done | sort | tail -n 1 | cut -d ' ' -f 2-
+}
+
+# Which folder it is, into $backup: SNAPSHOT_ID, or with "latest" the newest, once and for all. A later pod finds the name on the volume,
+# a later round has it from the operator.
+find_backup() { # MARK
+	backup=$SNAPSHOT_ID
+	case $SNAPSHOT_ID in
+	latest | LATEST)
+		backup=${BACKUP_NAME:-$(cat /pgdata/backup 2>/dev/null || :)}
+		[ -n "$backup" ] || backup=$(newest_folder "$1") || exit
+		[ -n "$backup" ] || fail "$EXIT_SNAPSHOT_GONE" restore "there is no finished backup: no folder with $1"
+		printf '%s\n' "$backup" >/pgdata/backup.new
+		mv /pgdata/backup.new /pgdata/backup
+		;;
+	esac
+	case /$backup/ in
+	*//* | */./* | */../*) fail "$EXIT_SNAPSHOT_GONE" restore "\"$backup\" is no folder of the prefix" ;;
+	esac
+	empty_fetched
+}
