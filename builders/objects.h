@@ -34,6 +34,7 @@ struct build_round {
 	char key[ROUND_KEY_SIZE];
 	const char *snapshot_id;
 	int attempt;
+	const char *backup; // what an earlier attempt found "latest" to be; NULL: none has
 	int64_t pvc_bytes;
 	const char *run_id; // named in the progress that the proxy posts; NULL: not said
 	// uid of the round's PVC, which owns the round's Secrets: one that is made when the volume is gone, by a request that

@@ -146,6 +146,8 @@ static json_t *environment(const struct build *b, const struct build_round *roun
 {
 	AUTO(json) json_t *list = json_pack("[o, o]", pod_env("HOME", "/tmp"), pod_env("SNAPSHOT_ID", round->snapshot_id));
 	AUTO(json) json_t *storage = environment_of_storage(b, secret, endpoint);
+	if (round->backup != NULL && json_array_append_new(list, pod_env("BACKUP_NAME", round->backup)) != 0)
+		return NULL;
 	if (json_array_extend(list, storage) != 0 || add_cpu_limit(b, list) != 0 || add_own(b, engine, secret, list) != 0)
 		return NULL;
 	return TAKE_PTR(list);

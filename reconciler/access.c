@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "builders/engines/engine.h"
 #include "builders/names.h"
 #include "canopy/worklist.h"
 #include "reconciler/patch.h"
@@ -63,8 +64,9 @@ static int fetch_by_file(
 		struct entry entry;
 		if (entry_open(worklist->entries[i], &entry, err) < 0)
 			return -1;
-		bool is_it = strcmp(entry.group_id, group) == 0 && strcmp(entry.type, type) == 0 && entry.secret != NULL;
-		int rc = is_it ? access_keys_from_secret(a->k8s, a->settings->operator_namespace, entry.secret, out, err) : 0;
+		bool is_it = strcmp(entry.group_id, group) == 0 && strcmp(entry.type, type) == 0 && entry.secret != NULL &&
+			     entry_storage(&entry) == STORAGE_S3;
+		int rc = is_it ? access_keys_from_secret(a->k8s, a->settings, &entry, out, err) : 0;
 		entry_close(&entry);
 		if (is_it && rc == 0)
 			out->expires_at_ms = clock_wall_ms() + FILE_KEYS_LIVE_MS;
@@ -181,20 +183,31 @@ struct broker_callbacks access_callbacks(struct access *access)
 		.arg = access};
 }
 
-int access_keys_from_secret(
-	struct k8s_client *k8s, const char *namespace, const char *name, struct canopy_credentials *out, struct error *err)
+static int key_if_there(const json_t *data, const char *key, struct secret *out, struct error *err)
+{
+	return json_object_get(data, key) == NULL ? 0 : secret_data_get(data, key, out, err);
+}
+
+static int repository_password(
+	const json_t *data, const struct settings *settings, const struct entry *entry, struct secret *out, struct error *err)
+{
+	return engine_needs_password(settings, entry) ? secret_data_get(data, "repositoryPassword", out, err)
+						      : key_if_there(data, "repositoryPassword", out, err);
+}
+
+int access_keys_from_secret(struct k8s_client *k8s, const struct settings *settings, const struct entry *entry,
+	struct canopy_credentials *out, struct error *err)
 {
 	AUTO(json) json_t *object = NULL;
 	AUTO(canopy_credentials) struct canopy_credentials made = {.expires_at_ms = INT64_MAX};
-	if (k8s_get(k8s, &K8S_SECRET, namespace, name, &object, err) < 0)
+	if (k8s_get(k8s, &K8S_SECRET, settings->operator_namespace, entry->secret, &object, err) < 0)
 		return -1;
 	const json_t *data = json_object_get(object, "data");
-	if (secret_data_get(data, "repositoryPassword", &made.repo_password, err) < 0 ||
+	if (repository_password(data, settings, entry, &made.repo_password, err) < 0 ||
 		secret_data_get(data, "accessKeyId", &made.access_key_id, err) < 0 ||
 		secret_data_get(data, "secretAccessKey", &made.secret_access_key, err) < 0 ||
-		(json_object_get(data, "sessionToken") != NULL &&
-			secret_data_get(data, "sessionToken", &made.session_token, err) < 0))
-		return error_wrap(err, "secret %s/%s", namespace, name);
+		key_if_there(data, "sessionToken", &made.session_token, err) < 0)
+		return error_wrap(err, "secret %s/%s", settings->operator_namespace, entry->secret);
 	*out = made;
 	made = (struct canopy_credentials){0};
 	return 0;

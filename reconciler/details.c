@@ -29,16 +29,6 @@ static int put_object(json_t *object, const char *key, json_t *value)
 	return json_object_size(value) == 0 ? 0 : json_object_set(object, key, value);
 }
 
-// What the restore Job's pod said; nothing when it is gone.
-static struct restore_message restore_of(const struct round_view *v)
-{
-	struct restore_message said = {.bytes = -1, .files = -1, .seconds = -1};
-	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, true);
-	if (pod == NULL || !restore_message_parse(pod->message, &said))
-		return (struct restore_message){.bytes = -1, .files = -1, .seconds = -1};
-	return said;
-}
-
 static int put_restored(const struct round_view *v, const struct restore_message *said, json_t *details)
 {
 	const struct deployment_view *deployment = scene_deployment(&v->scene, v->replica->round);
@@ -55,6 +45,11 @@ static int put_engine(const struct restore_message *said, json_t *details)
 {
 	const struct engine *engine = engine_said(said->engine);
 	return engine == NULL ? 0 : put_text(details, "engine", engine_name(engine));
+}
+
+static int put_backup(const struct round_view *v, const struct restore_message *said, json_t *details)
+{
+	return put_text(details, "backup", said->backup[0] == '\0' ? v->replica->backup : said->backup);
 }
 
 static int put_versions(const struct round_view *v, const struct restore_message *said, json_t *details)
@@ -138,14 +133,14 @@ static int put_checked(const struct round_view *v, json_t *details)
 
 int details_make(const struct round_view *v, json_t **out, struct error *err)
 {
-	const struct restore_message said = restore_of(v);
+	const struct restore_message said = round_said(v);
 	AUTO(json)
 	json_t *details = v->words == NULL || v->words->details == NULL ? json_object() : json_deep_copy(v->words->details);
 	int64_t seconds =
 		v->replica->round_started_at_ms == REPLICA_NEVER ? -1 : (v->now_ms - v->replica->round_started_at_ms) / 1000;
 	if (details == NULL || put(details, "attempt", json_integer(v->replica->attempt)) < 0 ||
 		put_count(details, "restore_duration_sec", seconds) < 0 || put_restored(v, &said, details) < 0 ||
-		put_engine(&said, details) < 0 || put_versions(v, &said, details) < 0 || put_durations(v, &said, details) < 0 ||
+		put_engine(&said, details) < 0 || put_backup(v, &said, details) < 0 || put_versions(v, &said, details) < 0 || put_durations(v, &said, details) < 0 ||
 		put_lag(v, details) < 0 || put_checked(v, details) < 0)
 		return error_no_memory(err, "health details");
 	*out = TAKE_PTR(details);

@@ -101,6 +101,7 @@ static void read_round(struct reading *r, struct replica *out)
 	out->desired_snapshot_id = copy(r, annotation(r, ANN_DESIRED_SNAPSHOT_ID));
 	out->desired_snapshot_at = copy(r, annotation(r, ANN_DESIRED_SNAPSHOT_AT));
 	copy_fixed(annotation(r, ANN_ROUND), out->round, sizeof(out->round));
+	out->backup = copy(r, annotation(r, ANN_BACKUP));
 	out->round_snapshot_id = copy(r, annotation(r, ANN_ROUND_SNAPSHOT_ID));
 	out->attempt = count_of(annotation(r, ANN_ATTEMPT));
 	copy_uuid(annotation(r, ANN_RUN_ID), out->run_id);
@@ -165,7 +166,7 @@ void replica_fini(struct replica *replica)
 {
 	char *const owned[] = {replica->type, replica->intent, replica->desired_snapshot_id, replica->desired_snapshot_at,
 		replica->round_snapshot_id, replica->last_restored_snapshot_id, replica->postgres_version, replica->last_error,
-		replica->traffic, replica->report, replica->report_error, replica->verdict};
+		replica->traffic, replica->report, replica->report_error, replica->verdict, replica->backup};
 	for (size_t i = 0; i < sizeof(owned) / sizeof(owned[0]); i++)
 		free(owned[i]);
 	*replica = (struct replica){0};

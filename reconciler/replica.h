@@ -65,6 +65,7 @@ struct replica {
 	char reported_round[ROUND_KEY_SIZE];
 	char *report_error;
 	char *verdict;          // "<grade> <stage>"
+	char *backup;           // of the round in hand or the last one, as its engine named it
 	int64_t expected_bytes; // of the round in hand, by the one before; 0: not known
 	bool force_refresh;
 	bool teardown_hold;

@@ -288,6 +288,21 @@ int64_t round_next_volume_bytes(const struct round_view *v, bool *is_capped)
 	return *is_capped ? maximum : now * 2;
 }
 
+struct restore_message round_said(const struct round_view *v)
+{
+	const struct restore_message nothing = {.bytes = -1, .files = -1, .seconds = -1};
+	struct restore_message said = nothing;
+	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, true);
+	return pod != NULL && restore_message_parse(pod->message, &said) ? said : nothing;
+}
+
+bool round_keeps_backup(const struct round_view *v, enum action_reason reason)
+{
+	const struct replica *r = v->replica;
+	return reason != REASON_FORCED && r->state == STATE_FAILED && r->round_snapshot_id != NULL &&
+	       strcmp(r->round_snapshot_id, v->entry->snapshot_id) == 0;
+}
+
 bool round_volumes_in_use(const struct scene *scene)
 {
 	size_t count = 0;

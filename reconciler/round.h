@@ -69,6 +69,13 @@ bool round_is_over(const struct round_view *view, const char *key);
 // PostgreSQL is being prepared: the ready time-out does not count that. pod may be NULL.
 bool round_is_recovering(const struct pod_view *pod);
 
+// What the restore pod of the round in hand said; all empty, or -1, when it is gone or said nothing.
+struct restore_message round_said(const struct round_view *view);
+
+// Does a claim for this reason go on with the backup that the round before it had found? Only after a failure of the same
+// snapshot, and not when a person asks for a new round.
+bool round_keeps_backup(const struct round_view *view, enum action_reason reason);
+
 // No volume can be made for another round.
 bool round_volumes_in_use(const struct scene *scene);
 

@@ -37,6 +37,7 @@ static const struct pack_field replica_fields[] = {
 	REPLICA(PACK_TEXT, reported_round),
 	REPLICA(PACK_STRING, report_error),
 	REPLICA(PACK_STRING, verdict),
+	REPLICA(PACK_STRING, backup),
 	REPLICA(PACK_INT64, expected_bytes),
 	REPLICA(PACK_BOOL, force_refresh),
 	REPLICA(PACK_BOOL, teardown_hold),

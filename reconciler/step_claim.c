@@ -93,6 +93,8 @@ int step_claim(struct manager *op, struct round_view *v, const struct step *step
 	expect(&p, r);
 	patch_set(&p, ANN_TRAFFIC, NULL);
 	patch_set(&p, ANN_CREDENTIALS_REFUSED, NULL);
+	if (!round_keeps_backup(v, step->reason))
+		patch_set(&p, ANN_BACKUP, NULL);
 	if (is_other_snapshot)
 		patch_set(&p, ANN_FAILURES, NULL);
 	if (patch_send(&p, op->k8s, v->replica, err) < 0)

@@ -124,6 +124,7 @@ int step_fail(struct manager *op, struct round_view *v, const struct step *step,
 	AUTO(patch) struct patch p = {0};
 	AUTO_FREE char *report = NULL;
 	char job[OBJECT_NAME_SIZE];
+	const struct restore_message said = round_said(v);
 	const char *version =
 		v->check == CHECK_DONE && v->check_result->server_version[0] != '\0' ? v->check_result->server_version : NULL;
 
@@ -134,6 +135,8 @@ int step_fail(struct manager *op, struct round_view *v, const struct step *step,
 	patch_set_int(&p, ANN_FAILURES, v->replica->failures + 1);
 	patch_set_time(&p, ANN_FAILED_AT, v->now_ms);
 	patch_set(&p, ANN_LAST_ERROR, step->text);
+	if (said.backup[0] != '\0')
+		patch_set(&p, ANN_BACKUP, said.backup);
 	if (step->is_volume_full)
 		enlarge_volume(op, v, &p);
 	set_verdict(&p, step->grade, step->owner, step->stage);

@@ -39,13 +39,15 @@ static int credentials_from_secret(
 	if (entry->secret == NULL)
 		return error_set(
 			err, ERROR_INVALID, "the entry names no secret (a Secret in %s)", op->settings->operator_namespace);
-	return access_keys_from_secret(op->k8s, op->settings->operator_namespace, entry->secret, out, err);
+	return access_keys_from_secret(op->k8s, op->settings, entry, out, err);
 }
 
 static int get_credentials(struct manager *op, const struct round_view *v, struct canopy_credentials *out, struct error *err)
 {
 	if (!manager_leads(op))
 		return error_set(err, ERROR_CANCELLED, "this operator does not lead: no credentials are asked for");
+	if (entry_storage(v->entry) == STORAGE_FILE)
+		return 0; // a volume wants none
 	if (op->canopy == NULL)
 		return credentials_from_secret(op, v->entry, out, err);
 	return canopy_get_credentials(op->canopy, v->entry->group_id, v->entry->type, v->replica->run_id, out, err);

@@ -66,6 +66,8 @@ int step_start(struct manager *op, struct round_view *v, const struct step *step
 		adopt_create(op, &K8S_DEPLOYMENT, v->replica, deployment, v->now_ms, NULL, err) < 0)
 		return -1;
 	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_STARTING]);
+	if (step->restored.backup[0] != '\0')
+		patch_set(&p, ANN_BACKUP, step->restored.backup);
 	if (v->replica->state != STATE_STARTING && patch_send(&p, op->k8s, v->replica, err) < 0)
 		return -1;
 	name_deployment(v->replica->round, name);

@@ -28,6 +28,7 @@ struct build_round step_round(const struct round_view *v)
 {
 	struct build_round round = {.snapshot_id = v->replica->round_snapshot_id,
 		.attempt = v->replica->attempt,
+		.backup = v->replica->backup,
 		.run_id = v->replica->run_id,
 		.pvc_bytes = round_volume_bytes(v)};
 	memcpy(round.key, v->replica->round, sizeof(round.key));

@@ -245,5 +245,8 @@ bool restore_message_parse(const char *text, struct restore_message *out)
 	copy_cut(json_find_str(line, "stage"), out->stage, sizeof(out->stage));
 	copy_cut(json_find_str(line, "layout"), out->layout, sizeof(out->layout));
 	copy_cut(json_find_str(line, "engine"), out->engine, sizeof(out->engine));
+	// Half a name would be another backup's.
+	const char *backup = json_find_str(line, "backup");
+	copy_cut(backup != NULL && strlen(backup) < sizeof(out->backup) ? backup : NULL, out->backup, sizeof(out->backup));
 	return true;
 }

@@ -80,14 +80,17 @@ MUST_CHECK int pod_view_from_json(const json_t *pod, struct pod_view *out, struc
 void pod_view_fini(struct pod_view *pod);
 MUST_CHECK int pvc_view_from_json(const json_t *pvc, struct pvc_view *out, struct error *err);
 
+#define RESTORE_BACKUP_SIZE 512
+
 // The one JSON line of a restore pod (builders/scripts): what it restored, or why not.
 struct restore_message {
 	int postgres_major;                // 0 when it names none
 	int64_t bytes, files, seconds;     // -1 when not said
 	char error[WORKLOAD_MESSAGE_SIZE]; // "" when it worked
 	char stage[32];
-	char layout[32]; // of the backup's folders; "" when not said
-	char engine[64]; // name and version of the engine; "" when not said
+	char layout[32];                  // of the backup's folders; "" when not said
+	char engine[64];                  // name and version of the engine; "" when not said
+	char backup[RESTORE_BACKUP_SIZE]; // its name for what it restores, also where it failed; "" when not said, or too long
 };
 
 // False when text is no such line (NULL, empty, cut, no JSON).

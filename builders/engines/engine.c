@@ -19,16 +19,20 @@ const char *engine_name(const struct engine *engine)
 	return settings_engine_text[engine->which];
 }
 
-static int find(const struct build *b, const struct engine **out, struct error *err)
+// NULL when the entry names none of ours.
+static const struct engine *find(const struct settings *settings, const struct entry *entry)
 {
-	enum settings_engine which = settings_engine_for(b->settings, b->entry->type);
-	if (b->entry->engine != NULL && !settings_engine_find(b->entry->engine, &which)) {
-		char allowed[SETTINGS_ENGINE_NAMES_SIZE];
-		settings_engine_names(allowed);
-		return error_set(err, ERROR_INVALID, "engine \"%s\" is not known, allowed is %s", b->entry->engine, allowed);
-	}
-	*out = engines[which];
-	return 0;
+	enum settings_engine which = settings_engine_for(settings, entry->type);
+	return entry->engine == NULL || settings_engine_find(entry->engine, &which) ? engines[which] : NULL;
+}
+
+static int check_name(const struct build *b, const struct engine *engine, struct error *err)
+{
+	char allowed[SETTINGS_ENGINE_NAMES_SIZE];
+	settings_engine_names(allowed);
+	return engine != NULL
+		       ? 0
+		       : error_set(err, ERROR_INVALID, "engine \"%s\" is not known, allowed is %s", b->entry->engine, allowed);
 }
 
 static const struct engine_reader *reader_of(const struct build *b, const struct engine *engine)
@@ -98,8 +102,8 @@ static int check_file(const struct build *b, struct error *err)
 
 int engine_of(const struct build *b, const struct engine **out, struct error *err)
 {
-	const struct engine *engine = NULL;
-	if (find(b, &engine, err) != 0 || check_storage(b, engine, err) != 0 || check_file(b, err) != 0)
+	const struct engine *engine = find(b->settings, b->entry);
+	if (check_name(b, engine, err) != 0 || check_storage(b, engine, err) != 0 || check_file(b, err) != 0)
 		return -1;
 	if (engine_image(b, engine) == NULL)
 		return error_set(err, ERROR_INVALID, "setting %s is not set, backup type \"%s\" needs it",
@@ -120,11 +124,10 @@ const char *engine_script(const struct build *b, const struct engine *engine)
 	return reader_of(b, engine)->script;
 }
 
-bool engine_needs_password(const struct build *b)
+bool engine_needs_password(const struct settings *settings, const struct entry *entry)
 {
-	struct error ignored;
-	const struct engine *engine = NULL;
-	return find(b, &engine, &ignored) == 0 && engine->password_variable != NULL;
+	const struct engine *engine = find(settings, entry);
+	return engine != NULL && engine->password_variable != NULL;
 }
 
 const struct engine *engine_said(const char *said)

@@ -60,8 +60,8 @@ const char *engine_name(const struct engine *engine);
 const char *engine_image(const struct build *b, const struct engine *engine);
 const char *engine_script(const struct build *b, const struct engine *engine);
 
-// Has a restore of this entry an engine that needs a password of the repository? Not an error when there is no engine.
-bool engine_needs_password(const struct build *b);
+// Does the engine of an entry want a password of the repository? Not where the entry has none of our engines.
+bool engine_needs_password(const struct settings *settings, const struct entry *entry);
 
 // The engine that a termination message names ("kopia 0.17.0"); NULL for none of ours.
 const struct engine *engine_said(const char *said);

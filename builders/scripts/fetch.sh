@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# For engines whose backup is a folder of files in the store. A part beside this one (fetch_s3, fetch_file, ...) has
+# For engines whose backup is a folder of files in the store. A part beside this one (fetch_rclone, fetch_file) has
 #   need_folder FOLDER        fail unless the entry's prefix has it
 #   fetch FOLDER PATTERN...   bring what matches in it to $fetched; what is not there is not an error
 #   version_of_fetch          print what did it

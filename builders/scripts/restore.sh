@@ -6,6 +6,12 @@ cluster=/pgdata/pgdata
 log=/tmp/engine.log
 started_at=$(date +%s)
 
+# Which backup it is, where an engine has found out and set $backup: the operator pins it, so it is said as it is or not at all.
+say_backup() {
+	[ -z "${backup:-}" ] || [ "$(json_text "$backup")" != "$backup" ] || printf ',"backup":"%s"' "$backup"
+}
+more=say_backup
+
 # Every pod of the Job starts from nothing: what an earlier one left may be cut off anywhere. A volume that a database was started
 # from is never written.
 empty_target() {
@@ -42,7 +48,7 @@ explain() {
 	fail 1 restore "${line:-the engine ended without a word}"
 }
 
-# $backup, where an engine has set it, is the name of what was restored. The rename comes last, so that a cut-off restore can never be started.
+# The rename comes last, so that a cut-off restore can never be started.
 finish() { # ENGINE_VERSION
 	stage=capture
 	chmod -R u+rwX "$target"
@@ -58,5 +64,5 @@ finish() { # ENGINE_VERSION
 	rmdir "$tablespaces" 2>/dev/null || :
 	mv "$found" "$cluster"
 	printf '{"postgres_version":"%s","layout":"%s",%s,"engine":"%s","seconds":%d%s}\n' "$major" "$layout" "$totals" "$(json_text "$1")" \
-		$(($(date +%s) - started_at)) "${backup:+,\"backup\":\"$(json_text "$backup")\"}" >/dev/termination-log
+		$(($(date +%s) - started_at)) "$($more)" >/dev/termination-log
 }

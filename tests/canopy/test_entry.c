@@ -150,7 +150,7 @@ static void other_shapes(void **state)
 			false, 0},
 		{"null params", "{\"params\": null}", "field \"params\" is not an object", false, 0},
 		{"engine and secret", "{\"engine\": \"restic\", \"secret\": \"s3-keys\"}", NULL, true, 86400},
-		{"unknown engine", "{\"engine\": \"tar\"}", "field \"engine\" is \"tar\", allowed is kopia or restic", false, 0},
+		{"unknown engine", "{\"engine\": \"tar\"}", "field \"engine\" is \"tar\", allowed is kopia, restic or basebackup", false, 0},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct error err = {0};
