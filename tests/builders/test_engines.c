@@ -40,6 +40,15 @@ static void what_does_not_go_together_is_refused(void **state)
 		{"tar", "s3", "b", "", "engine \"tar\" is not known, allowed is kopia, restic or basebackup"},
 		{"kopia", "azure", "b", "", "engine kopia cannot read storage \"azure\", allowed is s3"},
 		{"restic", "ftp", "b", "", "engine restic cannot read storage \"ftp\", allowed is s3"},
+		{"kopia", "file", "b", "", "engine kopia cannot read storage \"file\", allowed is s3"},
+		{"basebackup", "ftp", "b", "", "engine basebackup cannot read storage \"ftp\", allowed is s3, "},
+		{"basebackup", "file", "a_b", "", "bucket \"a_b\" is no name of a PersistentVolumeClaim"},
+		{"basebackup", "file", "../b", "", "bucket \"../b\" is no name of a PersistentVolumeClaim"},
+		{"basebackup", "file", "a..b", "", "bucket \"a..b\" is no name of a PersistentVolumeClaim"},
+		{"basebackup", "file", "-b", "", "bucket \"-b\" is no name of a PersistentVolumeClaim"},
+		{"basebackup", "file", "b-", "", "bucket \"b-\" is no name of a PersistentVolumeClaim"},
+		{"basebackup", "file", "b", "..", "prefix \"..\" leaves its volume"},
+		{"basebackup", "file", "b", "a/../../c", "prefix \"a/../../c\" leaves its volume"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct error err = {0};
@@ -90,6 +99,69 @@ static void an_engine_is_told_how_many_hands_it_has(void **state)
 	}
 }
 
+static void a_backup_on_a_volume_is_mounted_and_nothing_else_is_reached(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {
+		{"nauru/a..b", "/backup/nauru/a..b"}, {"//nauru", "/backup/nauru"}, {"", "/backup/"}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct error err = {0};
+		struct sample s;
+		sample_init(&s, INTENT_VERIFY, "basebackup");
+		sample_take_way(&s, WAY_NATIVE_SIDECAR); // to no effect
+		char storage[] = "file", bucket[] = "nfs.backups-1";
+		AUTO_FREE char *prefix = strdup(rows[i][0]);
+		s.entry.storage = storage;
+		s.entry.bucket = bucket;
+		s.entry.prefix = prefix;
+		AUTO(json) json_t *job = NULL;
+		AUTO(json) json_t *secret = NULL;
+		assert_ok(build_restore_job(&s.build, &s.round, &job, &err), err);
+		assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &secret, &err), err);
+		const json_t *pod = json_find(job, "spec", "template", "spec");
+		const json_t *container = json_array_get(json_find(pod, "containers"), 0);
+		assert_json("volume", named(json_find(pod, "volumes"), "backup"),
+			"{'name':'backup','persistentVolumeClaim':{'claimName':'nfs.backups-1','readOnly':true}}");
+		assert_json("mount", named(json_find(container, "volumeMounts"), "backup"),
+			"{'name':'backup','mountPath':'/backup','readOnly':true}");
+		assert_str(rows[i][1], named(json_find(container, "env"), "BACKUP_DIR"), "value");
+		assert_str("example.org/rclone:1.69", container, "image");
+		assert_null(named(json_find(container, "env"), "AWS_ACCESS_KEY_ID"));
+		assert_null(json_find(pod, "initContainers"));
+		assert_int_equal(json_object_size(json_find(secret, "data")), 1);
+		assert_null(json_find(secret, "data", "accessKeyId"));
+	}
+}
+
+static void a_later_attempt_is_told_what_the_first_one_found(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "basebackup");
+	AUTO(json) json_t *first = NULL;
+	AUTO(json) json_t *later = NULL;
+	assert_ok(build_restore_job(&s.build, &s.round, &first, &err), err);
+	s.round.backup = "b-$(HOME)";
+	assert_ok(build_restore_job(&s.build, &s.round, &later, &err), err);
+	const json_t *of_first = json_array_get(json_find(first, "spec", "template", "spec", "containers"), 0);
+	const json_t *of_later = json_array_get(json_find(later, "spec", "template", "spec", "containers"), 0);
+	assert_null(named(json_find(of_first, "env"), "BACKUP_NAME"));
+	assert_str("b-$$(HOME)", named(json_find(of_later, "env"), "BACKUP_NAME"), "value");
+}
+
+static void passwords_are_wanted_of_repositories_alone(void **state)
+{
+	(void)state;
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "basebackup");
+	assert_false(engine_needs_password(&s.settings, &s.entry));
+	sample_init(&s, INTENT_VERIFY, "kopia");
+	assert_true(engine_needs_password(&s.settings, &s.entry));
+	sample_init(&s, INTENT_VERIFY, "tar");
+	assert_false(engine_needs_password(&s.settings, &s.entry));
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -97,6 +169,9 @@ int main(void)
 		cmocka_unit_test(what_does_not_go_together_is_refused),
 		cmocka_unit_test(the_message_of_a_restore_names_its_engine),
 		cmocka_unit_test(an_engine_is_told_how_many_hands_it_has),
+		cmocka_unit_test(a_backup_on_a_volume_is_mounted_and_nothing_else_is_reached),
+		cmocka_unit_test(a_later_attempt_is_told_what_the_first_one_found),
+		cmocka_unit_test(passwords_are_wanted_of_repositories_alone),
 	};
 	return cmocka_run_group_tests_name("builders/engines", cases, NULL, NULL);
 }

@@ -137,7 +137,7 @@ static void a_look_shows_the_whole_replica(void **state)
 		"snapshot\",\"traffic\":\"{}\",\"report\":\"{\\\"a\\\":1}\","
 		"\"last-verification-reported-at\":\"2026-11-19T09:03:00Z\",\"last-verification-reported-round\":\"aaaaaaaa\","
 		"\"last-verification-error\":\"refused\",\"force-refresh\":\"1\",\"teardown-hold\":\"1\","
-		"\"credentials-refused\":\"cccccccc\",\"volume-bytes\":\"2147483648\"";
+		"\"credentials-refused\":\"cccccccc\",\"backup\":\"b-1\",\"volume-bytes\":\"2147483648\"";
 	struct replica in = scene_replica_with(NS, SCENE_SERVER_ID, "analytics", whole, "");
 	AUTO(cache) struct cache *cache = made();
 	put_namespace(cache, "u-1", "1", "pending"); // an answer of ours alone makes no record
@@ -152,7 +152,7 @@ static void a_look_shows_the_whole_replica(void **state)
 		{in.active_round, out->active_round}, {in.last_restored_snapshot_id, out->last_restored_snapshot_id},
 		{in.postgres_version, out->postgres_version}, {in.last_error, out->last_error}, {in.traffic, out->traffic},
 		{in.report, out->report}, {in.reported_round, out->reported_round}, {in.report_error, out->report_error},
-		{in.credentials_refused, out->credentials_refused}};
+		{in.credentials_refused, out->credentials_refused}, {in.backup, out->backup}};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		assert_non_null(texts[i][0]);
 		assert_string_not_equal(texts[i][0], "");

@@ -63,7 +63,7 @@ static void set_up(struct fixture *f, const char *entry_extra)
 		.replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", STARTING),
 		.deployment = {.postgres_major = 15, .restored_bytes = 1000, .restored_files = 10},
 		.message = "{\"postgres_version\":\"15\",\"bytes\":1000,\"files\":10,\"seconds\":61,\"engine\":\"restic 0.18.1\","
-			   "\"layout\":\"debian\"}",
+			   "\"layout\":\"debian\",\"backup\":\"2026-11-20\"}",
 		.checked = {.grade = GRADE_CLEAN,
 			.stage = "checksums",
 			.server_version = "15.20 (Debian)",
@@ -145,6 +145,7 @@ static void what_a_full_report_says(void **state)
 		{"layout", "\"debian\""},
 		{"capture", "\"base_backup\""},
 		{"engine", "\"restic\""},
+		{"backup", "\"2026-11-20\""},
 		{"versions", "{\"engine\":\"restic 0.18.1\",\"image\":\"postgres:15\",\"image_id\":\"postgres@sha256:f4\","
 			     "\"operator\":\"" UNDERSTORY_VERSION "\",\"server\":\"15.20 (Debian)\"}"},
 		{"durations", "{\"checks\":1.75,\"recovery\":7,\"restore\":61,\"start\":3}"},
@@ -248,6 +249,19 @@ static void an_engine_that_is_none_of_ours(void **state)
 	}
 }
 
+// A later attempt whose pod left no word restores what the first one had found.
+static void a_pinned_backup_is_named(void **state)
+{
+	(void)state;
+	struct fixture f;
+	set_up(&f, SNAPSHOT);
+	(void)snprintf(f.message, sizeof(f.message), "{\"postgres_version\":\"15\"}");
+	f.replica.backup = strdup("2026-11-19");
+	AUTO(json) json_t *details = details_of(&f.view, GRADE_CLEAN, OWNER_NONE);
+	assert_string_equal(json_find_str(details, "backup"), "2026-11-19");
+	tear_down(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -257,6 +271,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_known_is_left_out),
 		cmocka_unit_test(how_far_the_database_lags_behind_its_snapshot),
 		cmocka_unit_test(an_engine_that_is_none_of_ours),
+		cmocka_unit_test(a_pinned_backup_is_named),
 	};
 	return cmocka_run_group_tests_name("reconciler/details", cases, NULL, NULL);
 }

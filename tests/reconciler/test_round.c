@@ -597,12 +597,39 @@ static void a_volume_doubles_up_to_its_maximum(void **state)
 	}
 }
 
+static void a_retry_goes_on_with_the_backup_that_was_found(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *label, *annotations;
+		enum action_reason reason;
+		bool keeps;
+	} claims[] = {
+		{"a retry", FAILED, REASON_RETRY, true},
+		{"a retry of a refresh for its age", FAILED, REASON_FRESHNESS_EXPIRED, true},
+		{"a person wants a new one", FAILED, REASON_FORCED, false},
+		{"the last round ended well", ACTIVE("2026-11-20T11:00:00Z"), REASON_FRESHNESS_EXPIRED, false},
+		{"another snapshot failed", "\"restore-state\":\"failed\",\"round-snapshot-id\":\"s0\"", REASON_NEWER_SNAPSHOT, false},
+		{"no round yet", "\"restore-state\":\"failed\"", REASON_RETRY, false},
+	};
+	for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]); i++) {
+		struct entry entry = scene_entry(SCENE_SERVER_ID, "verify", ",\"snapshot_id\":\"s1\"");
+		struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", claims[i].annotations);
+		const struct round_view view = {.entry = &entry, .replica = &replica};
+		if (round_keeps_backup(&view, claims[i].reason) != claims[i].keeps)
+			fail_msg("%s", claims[i].label);
+		replica_fini(&replica);
+		entry_fini(&entry);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(rows_of_the_table),
 		cmocka_unit_test(a_start_knows_what_was_restored),
 		cmocka_unit_test(a_volume_doubles_up_to_its_maximum),
+		cmocka_unit_test(a_retry_goes_on_with_the_backup_that_was_found),
 		cmocka_unit_test(every_exit_code_is_judged),
 		cmocka_unit_test(a_pod_without_a_word_is_judged_by_what_kubernetes_says),
 		cmocka_unit_test(a_check_that_failed_is_judged_by_its_stage),

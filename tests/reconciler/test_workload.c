@@ -248,6 +248,22 @@ static void what_a_restore_says(void **state)
 	assert_string_equal(said.layout, "");
 	assert_string_equal(said.engine, "");
 	assert_int_equal(said.seconds, -1);
+	assert_string_equal(said.backup, "");
+}
+
+// A name is known whole or not at all.
+static void a_restore_names_its_backup(void **state)
+{
+	(void)state;
+	struct restore_message said;
+	char text[RESTORE_BACKUP_SIZE + 32];
+	assert_true(restore_message_parse("{\"error\":\"no\",\"backup\":\"2026-11-20\"}", &said));
+	assert_string_equal(said.backup, "2026-11-20");
+	for (int len = RESTORE_BACKUP_SIZE - 1; len <= RESTORE_BACKUP_SIZE; len++) {
+		(void)snprintf(text, sizeof(text), "{\"backup\":\"%0*d\"}", len, 7);
+		assert_true(restore_message_parse(text, &said));
+		assert_int_equal(strlen(said.backup), len < RESTORE_BACKUP_SIZE ? len : 0);
+	}
 }
 
 static void an_object_without_metadata_is_an_error(void **state)
@@ -267,6 +283,7 @@ int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(jobs),
+		cmocka_unit_test(a_restore_names_its_backup),
 		cmocka_unit_test(a_failure_that_is_not_terminal_decides_nothing),
 		cmocka_unit_test(deployments),
 		cmocka_unit_test(pods),
