@@ -128,7 +128,7 @@ static void a_backup_on_a_volume_is_mounted_and_nothing_else_is_reached(void **s
 		assert_str("example.org/rclone:1.69", container, "image");
 		assert_null(named(json_find(container, "env"), "AWS_ACCESS_KEY_ID"));
 		assert_null(json_find(pod, "initContainers"));
-		assert_int_equal(json_object_size(json_find(secret, "data")), 1);
+		assert_int_equal(json_object_size(json_find(secret, "data")), 2); // the password and the script
 		assert_null(json_find(secret, "data", "accessKeyId"));
 	}
 }

@@ -174,10 +174,12 @@ static void a_secret_that_lacks_something_gives_no_keys(void **state)
 	(void)state;
 	struct error err = {0};
 	struct canopy_credentials keys = {0};
+	char name[] = "keys", type[] = "tamanu-postgres", storage[] = "s3";
+	const struct entry entry = {.secret = name, .type = type, .storage = storage};
 	cluster_make_secret(
-		&world.cluster, "keys", json_pack("{s:s, s:s}", "repositoryPassword", "cGFzcw==", "accessKeyId", "a2V5"));
-	assert_error(access_keys_from_secret(world.cluster.op.k8s, world.settings.operator_namespace, "keys", &keys, &err), err,
-		ERROR_INVALID, "secretAccessKey");
+		&world.cluster, name, json_pack("{s:s, s:s}", "repositoryPassword", "cGFzcw==", "accessKeyId", "a2V5"));
+	assert_error(access_keys_from_secret(world.cluster.op.k8s, &world.settings, &entry, &keys, &err), err, ERROR_INVALID,
+		"secretAccessKey");
 }
 
 static int give(broker_take take, const char *job, const char *text, struct error *err)
