@@ -19,10 +19,12 @@ enum settings_intent { INTENT_VERIFY, INTENT_ANALYTICS, INTENT_DISASTER_RECOVERY
 enum settings_credentials { CREDENTIALS_PROXY, CREDENTIALS_DIRECT };
 
 // X(NAME, name): the engines, each with its row in builders/engines. Whatever names an engine takes the name from here.
-#define SETTINGS_ENGINES(X) \
-	X(KOPIA, kopia)     \
-	X(RESTIC, restic)   \
-	X(BASEBACKUP, basebackup)
+#define SETTINGS_ENGINES(X)       \
+	X(KOPIA, kopia)           \
+	X(RESTIC, restic)         \
+	X(BASEBACKUP, basebackup) \
+	X(DUMP, dump)             \
+	X(WALG, walg)
 
 enum settings_engine {
 #define X(NAME, name) ENGINE_##NAME,
@@ -92,6 +94,7 @@ struct settings {
 	char *kopia_image;
 	char *restic_image;
 	char *rclone_image;
+	char *walg_image;
 	char *postgres_image; // without tag: gets ":<major>"
 	char *s3_endpoint;    // NULL: https://s3.<region>.amazonaws.com
 	char *s3_ca_file;     // PEM for s3_endpoint, handed to the restore pods; NULL: the image's own store
@@ -99,6 +102,7 @@ struct settings {
 	bool postgres_tls; // restored databases speak TLS only, but for their own pod
 	int max_concurrent_restores;
 	int max_concurrent_checks;
+	int postgres_newest_major;
 	bool teardown_guard;
 	bool leader_election;
 	enum log_level log_level;

@@ -23,10 +23,13 @@
 	X(EXIT_WRONG_MAJOR, 20, true)                                                                                           \
 	X(EXIT_RECOVERY_FAILED, 21, false)                                                                                      \
 	X(EXIT_ROLES_FAILED, 22, false)                                                                                         \
-	X(EXIT_RECOVERY_STALLED, 23, false) /* no movement: the volume or the node is to blame, not the backup */               \
-	X(EXIT_NODE_FAILED, 24, false)      /* killed, or out of memory or the like: not the backup's fault */                  \
-	X(EXIT_LOCALE_MISSING, 25, false)   /* the image lacks a locale: not the backup's fault */                              \
-	X(EXIT_COLLATION_FAILED, 26, false) /* an index cannot be rebuilt from its table: the backup's fault */
+	X(EXIT_RECOVERY_STALLED, 23, false)  /* no movement: the volume or the node is to blame, not the backup */              \
+	X(EXIT_NODE_FAILED, 24, false)       /* killed, or out of memory or the like: not the backup's fault */                 \
+	X(EXIT_LOCALE_MISSING, 25, false)    /* the image lacks a locale: not the backup's fault */                             \
+	X(EXIT_COLLATION_FAILED, 26, false)  /* an index cannot be rebuilt from its table: the backup's fault */                \
+	X(EXIT_MISCONFIGURED, 27, true)      /* what the entry or the settings say does not go with the backup */               \
+	X(EXIT_EXTENSION_MISSING, 28, false) /* the image lacks it: not the backup's fault */                                   \
+	X(EXIT_LOAD_FAILED, 29, false)       /* a dump that no server takes: the backup's fault */
 
 enum exit_code {
 #define X(name, code, fails_job) name = (code),

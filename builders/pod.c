@@ -1,7 +1,10 @@
 #include "builders/pod.h"
 
 #include "base/buf.h"
+#include "base/quantity.h"
 #include "builders/metadata.h"
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #define LITERAL_MAX ((size_t)1 << 20)
@@ -109,6 +112,17 @@ static json_t *with_scripts(json_t *mounts)
 {
 	AUTO(json) json_t *list = mounts;
 	return json_array_append_new(list, pod_mount(SCRIPTS_VOLUME, SCRIPTS_MOUNT, true)) == 0 ? TAKE_PTR(list) : NULL;
+}
+
+int pod_add_cpu_limit(const struct build *b, json_t *list)
+{
+	int64_t milli = 0;
+	char text[QUANTITY_TEXT_SIZE];
+	struct error ignored;
+	if (b->sizing.cpu_limit == NULL || quantity_milli(b->sizing.cpu_limit, &milli, &ignored) != 0)
+		return 0;
+	(void)snprintf(text, sizeof text, "%" PRId64, milli / 1000 + (milli % 1000 != 0));
+	return json_array_append_new(list, pod_env("CPU_LIMIT", text));
 }
 
 json_t *pod_container(

@@ -19,6 +19,10 @@ json_t *pod_env(const char *name, const char *value);
 json_t *pod_env_secret(const char *name, const char *secret, const char *key);
 json_t *pod_env_field(const char *name, const char *field_path);
 
+// Adds CPU_LIMIT to an environment: whole CPUs, rounded up, by which a program knows how many hands it has. Without a limit
+// nothing is said. -1: no memory.
+int pod_add_cpu_limit(const struct build *b, json_t *environment);
+
 json_t *pod_mount(const char *volume, const char *path, bool read_only);
 json_t *pod_volume_claim(const char *name, const char *claim);
 json_t *pod_volume_empty(const char *name, bool in_memory);

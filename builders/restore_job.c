@@ -7,8 +7,6 @@
 #include "builders/opaque.h"
 #include "builders/pod.h"
 #include "builders/proxy.h"
-#include <inttypes.h>
-#include <stdio.h>
 
 #define KEY_REPOSITORY_PASSWORD "repositoryPassword"
 #define KEY_ACCESS_KEY_ID "accessKeyId"
@@ -120,18 +118,6 @@ static json_t *environment_of_storage(const struct build *b, const char *secret,
 						       : environment_of_s3(b, secret, endpoint);
 }
 
-// In whole CPUs, rounded up: by how many hands an engine may work. Without a limit nothing is said.
-static int add_cpu_limit(const struct build *b, json_t *list)
-{
-	int64_t milli = 0;
-	char text[QUANTITY_TEXT_SIZE];
-	struct error ignored;
-	if (b->sizing.cpu_limit == NULL || quantity_milli(b->sizing.cpu_limit, &milli, &ignored) != 0)
-		return 0;
-	(void)snprintf(text, sizeof text, "%" PRId64, milli / 1000 + (milli % 1000 != 0));
-	return json_array_append_new(list, pod_env("CPU_LIMIT", text));
-}
-
 static int add_own(const struct build *b, const struct engine *engine, const char *secret, json_t *list)
 {
 	if (engine->password_variable != NULL &&
@@ -148,7 +134,7 @@ static json_t *environment(const struct build *b, const struct build_round *roun
 	AUTO(json) json_t *storage = environment_of_storage(b, secret, endpoint);
 	if (round->backup != NULL && json_array_append_new(list, pod_env("BACKUP_NAME", round->backup)) != 0)
 		return NULL;
-	if (json_array_extend(list, storage) != 0 || add_cpu_limit(b, list) != 0 || add_own(b, engine, secret, list) != 0)
+	if (json_array_extend(list, storage) != 0 || pod_add_cpu_limit(b, list) != 0 || add_own(b, engine, secret, list) != 0)
 		return NULL;
 	return TAKE_PTR(list);
 }

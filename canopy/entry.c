@@ -1,5 +1,6 @@
 #include "canopy/entry.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/encode.h"
 #include "canopy/intents.h"
@@ -8,6 +9,8 @@
 #include <string.h>
 
 #define SLUG_MAX 50
+#define DATABASE_NAME_MAX 63 // bytes; PostgreSQL would cut a longer one (NAMEDATALEN)
+#define DATABASES_MAX ((size_t)64 << 10)
 
 static bool is_printable(const char *text)
 {
@@ -148,6 +151,37 @@ static int read_optional_texts(const json_t *object, struct entry *e, struct err
 	return check_engine(e->engine, err);
 }
 
+static int check_database_name(const char *name, struct error *err)
+{
+	size_t len = name == NULL ? 0 : strlen(name);
+	if (len == 0 || len > DATABASE_NAME_MAX || !is_printable(name))
+		return error_set(err, ERROR_INVALID,
+			"field \"databases\" maps \"%.64s\", allowed are names of 1 to %d bytes without control characters",
+			name == NULL ? "" : name, DATABASE_NAME_MAX);
+	return 0;
+}
+
+// A mapping of names, kept as the text that the script of the pod reads.
+static int read_databases(const json_t *object, struct entry *e, struct error *err)
+{
+	const char *from;
+	json_t *to;
+	json_t *names = json_object_get(object, "databases");
+	AUTO(buf) struct buf lines;
+	buf_init(&lines, DATABASES_MAX);
+	if (names == NULL || json_is_null(names))
+		return 0;
+	if (!json_is_object(names))
+		return error_set(err, ERROR_INVALID, "field \"databases\" is not an object");
+	json_object_foreach (names, from, to) {
+		if (check_database_name(from, err) < 0 || check_database_name(json_string_value(to), err) < 0 ||
+			buf_add_str(&lines, from, err) < 0 || buf_add_str(&lines, "\t", err) < 0 ||
+			buf_add_str(&lines, json_string_value(to), err) < 0 || buf_add_str(&lines, "\n", err) < 0)
+			return -1;
+	}
+	return copy(buf_str(&lines), &e->databases, err);
+}
+
 static int read_bound(const json_t *object, const char *key, int64_t *out, struct error *err)
 {
 	const json_t *value = json_object_get(object, key);
@@ -205,7 +239,7 @@ int entry_from_json(const json_t *object, struct entry *out, struct error *err)
 	if (!json_is_object(object))
 		return error_set(err, ERROR_INVALID, "is not an object");
 	if (read_ids(object, &e, err) < 0 || read_texts(object, &e, err) < 0 || read_optional_texts(object, &e, err) < 0 ||
-		read_overdue(object, &e, err) < 0 || read_params(object, &e, err) < 0 ||
+		read_databases(object, &e, err) < 0 || read_overdue(object, &e, err) < 0 || read_params(object, &e, err) < 0 ||
 		entry_namespace(e.name, e.replica_id, e.server_id, e.namespace, err) < 0) {
 		entry_fini(&e);
 		return -1;
@@ -218,7 +252,7 @@ int entry_from_json(const json_t *object, struct entry *out, struct error *err)
 void entry_fini(struct entry *entry)
 {
 	char **const texts[] = {&entry->type, &entry->intent, &entry->name, &entry->storage, &entry->bucket, &entry->prefix,
-		&entry->region, &entry->snapshot_id, &entry->snapshot_at, &entry->engine, &entry->secret};
+		&entry->region, &entry->snapshot_id, &entry->snapshot_at, &entry->engine, &entry->secret, &entry->databases};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		free(*texts[i]);
 	json_decref(entry->params);
@@ -275,12 +309,12 @@ int entry_fingerprint(const struct entry *entry, char out[9], struct error *err)
 	AUTO(json) json_t *empty = json_object();
 	AUTO_FREE char *text = NULL;
 	unsigned char digest[ENCODE_SHA256_BYTES];
-	if (json_made(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:O, s:s*, s:s*}", "replica_id",
+	if (json_made(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:O, s:s*, s:s*, s:s*}", "replica_id",
 			      entry->replica_id, "group_id", entry->group_id, "server_id", entry->server_id, "type", entry->type,
 			      "intent", entry->intent, "name", entry->name, "storage", entry->storage, "bucket", entry->bucket,
 			      "prefix", entry->prefix, "region", entry->region, "overdue_after_seconds",
 			      (json_int_t)entry->overdue_after_s, "params", entry->params == NULL ? empty : entry->params,
-			      "engine", entry->engine, "secret", entry->secret),
+			      "engine", entry->engine, "secret", entry->secret, "databases", entry->databases),
 		    "fingerprint", &declared, err) < 0)
 		return -1;
 	if (json_print(declared, &text, err) < 0 || encode_sha256(text, strlen(text), digest, err) < 0)

@@ -29,12 +29,13 @@ struct entry {
 	char *bucket;
 	char *prefix;
 	char *region;
-	char *snapshot_id;                    // NULL: no backup yet
-	char *snapshot_at;                    // NULL: unknown; RFC 3339
-	int64_t overdue_after_s;              // -1: no bound
-	json_t *params;                       // an object; NULL stands for an empty one
-	char *engine;                         // WORKLIST_FILE only; NULL otherwise
-	char *secret;                         // WORKLIST_FILE only: the Secret in OPERATOR_NAMESPACE with its credentials
+	char *snapshot_id;       // NULL: no backup yet
+	char *snapshot_at;       // NULL: unknown; RFC 3339
+	int64_t overdue_after_s; // -1: no bound
+	json_t *params;          // an object; NULL stands for an empty one
+	char *engine;            // WORKLIST_FILE only; NULL otherwise
+	char *secret;            // WORKLIST_FILE only: the Secret in OPERATOR_NAMESPACE with its credentials
+	char *databases;         // WORKLIST_FILE only: lines "FROM<tab>TO", names for databases of dumps; NULL: their own
 	char namespace[ENTRY_NAMESPACE_SIZE]; // not kept in a pack
 	int known_intent;                     // enum settings_intent, -1 when we do not advertise it
 	// params.memory_request and memory_limit are bytes on the wire; as text they live here, so that intents_resolve() can

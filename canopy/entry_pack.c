@@ -27,6 +27,7 @@ static const struct pack_field fields[] = {
 	PACK_FIELD(PACK_INT64, struct packed, entry.overdue_after_s),
 	STRING(engine),
 	STRING(secret),
+	STRING(databases),
 	PACK_FIELD(PACK_INT, struct packed, entry.known_intent),
 	TEXT(memory_request),
 	TEXT(memory_limit),

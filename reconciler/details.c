@@ -85,6 +85,7 @@ static int put_durations(const struct round_view *v, const struct restore_messag
 	int64_t start_s = has_start ? (words->ready_at_ms - words->prepare_ended_at_ms) / 1000 : -1;
 	if (put_count(durations, "restore", said->seconds) < 0 ||
 		put_count(durations, "recovery", words == NULL ? -1 : words->recovery_s) < 0 ||
+		put_count(durations, "load", words == NULL ? -1 : words->load_s) < 0 ||
 		put_count(durations, "start", start_s) < 0 || put(durations, "checks", checks < 0 ? NULL : json_real(checks)) < 0)
 		return -1;
 	return put_object(details, "durations", durations);

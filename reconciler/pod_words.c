@@ -63,8 +63,8 @@ static int put_time(json_t *details, const char *key, int64_t at_ms)
 
 static bool is_capture(const char *word)
 {
-	return word != NULL &&
-	       (strcmp(word, "shut_down") == 0 || strcmp(word, "base_backup") == 0 || strcmp(word, "crash_consistent") == 0);
+	return word != NULL && (strcmp(word, "shut_down") == 0 || strcmp(word, "base_backup") == 0 ||
+				       strcmp(word, "crash_consistent") == 0 || strcmp(word, "dump") == 0);
 }
 
 // A list of texts, and beside it how many there are more: those that prepare left out, and those that are left out here.
@@ -109,15 +109,18 @@ static int read_said(const json_t *said, struct pod_words *out, struct error *er
 	AUTO(json) json_t *details = json_object();
 	const char *capture = json_find_str(said, "capture");
 	const json_t *salvaged = json_object_get(said, "salvaged");
+	int64_t warnings = count_of(said, "load_warnings");
 	if (json_is_string(salvaged))
 		copy_text(json_string_value(salvaged), out->salvaged, sizeof(out->salvaged));
 	else if (json_is_true(salvaged))
 		copy_text("what was lost is not known", out->salvaged, sizeof(out->salvaged));
 	out->recovery_s = count_of(said, "recovery_seconds");
+	out->load_s = count_of(said, "load_seconds");
 	out->checkpoint_at_ms = time_of(said, "checkpoint_at");
 	out->last_commit_at_ms = time_of(said, "last_commit_at");
 	if (details == NULL || read_lists(said, details, out) < 0 ||
 		put(details, "capture", is_capture(capture) ? json_string(capture) : NULL) < 0 ||
+		put(details, "load_warnings", warnings < 0 ? NULL : json_integer(warnings)) < 0 ||
 		put(details, "recovered_to", bounded(json_object_get(said, "recovered_to"))) < 0 ||
 		put_time(details, "checkpoint_at", out->checkpoint_at_ms) < 0 ||
 		put_time(details, "last_commit_at", out->last_commit_at_ms) < 0)
@@ -173,7 +176,7 @@ static int read_prepare(const json_t *pod, struct pod_words *out, struct error *
 
 int pod_words_read(const json_t *pod, struct pod_words *out, struct error *err)
 {
-	AUTO(pod_words) struct pod_words made = {.recovery_s = -1};
+	AUTO(pod_words) struct pod_words made = {.recovery_s = -1, .load_s = -1};
 	const json_t *postgres = status_of(pod, "containerStatuses", CONTAINER_POSTGRES);
 	const char *image = json_find_str(postgres, "image");
 	const char *image_id = json_find_str(postgres, "imageID");

@@ -18,7 +18,7 @@ struct pod_words {
 	bool has_prepared; // prepare ended well and its message could be read
 	bool is_repaired;
 	char salvaged[WORKLOAD_MESSAGE_SIZE];        // what the reset of the WAL cost, in a sentence; "" when there was none
-	int64_t recovery_s;                          // -1: not said
+	int64_t recovery_s, load_s;                  // -1: not said
 	int64_t checkpoint_at_ms, last_commit_at_ms; // 0: not said
 	int64_t prepare_ended_at_ms, ready_at_ms;    // by the node's clock; 0: never
 	char image[POD_WORDS_IMAGE_SIZE];            // of PostgreSQL, and the digest it came to; "" when not said

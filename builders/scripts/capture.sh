@@ -33,7 +33,11 @@ checkpoint_at() {
 		awk '{ printf "%s-%02d-%02dT%sZ", $5, (index("JanFebMarAprMayJunJulAugSepOctNovDec", $2) + 2) / 3, $3, $4 }'
 }
 
-# The first look counts: recovery changes what is seen.
+captured() {
+	sed -n 's/^"capture":"\(.*\)"/\1/p' /pgdata/facts
+}
+
+# The first look counts: recovery changes what is seen. A cluster that dumps were loaded into has a checkpoint of ours.
 classify() {
 	capture=crash_consistent
 	case $(control "Database cluster state") in
@@ -41,8 +45,8 @@ classify() {
 	esac
 	[ ! -f "$pgdata/backup_label" ] || capture=base_backup
 	fact capture "\"$capture\""
-	fact checkpoint_at "\"$(checkpoint_at)\""
-	capture=$(sed -n 's/^"capture":"\(.*\)"/\1/p' /pgdata/facts)
+	[ "$(captured)" = dump ] || fact checkpoint_at "\"$(checkpoint_at)\""
+	capture=$(captured)
 }
 
 # --- WAL: all files from where recovery begins to where it must come to ---

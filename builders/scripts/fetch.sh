@@ -25,19 +25,9 @@ newest_folder() { # MARK
 	done | sort | tail -n 1 | cut -d ' ' -f 2-
 }
 
-# Which folder it is, into $backup: SNAPSHOT_ID, or with "latest" the newest, once and for all. A later pod finds the name on the volume,
-# a later round has it from the operator.
+# Which folder it is, into $backup: with "latest" the newest (pin.sh).
 find_backup() { # MARK
-	backup=$SNAPSHOT_ID
-	case $SNAPSHOT_ID in
-	latest | LATEST)
-		backup=${BACKUP_NAME:-$(cat /pgdata/backup 2>/dev/null || :)}
-		[ -n "$backup" ] || backup=$(newest_folder "$1") || exit
-		[ -n "$backup" ] || fail "$EXIT_SNAPSHOT_GONE" restore "there is no finished backup: no folder with $1"
-		printf '%s\n' "$backup" >/pgdata/backup.new
-		mv /pgdata/backup.new /pgdata/backup
-		;;
-	esac
+	pin_backup newest_folder "$1"
 	case /$backup/ in
 	*//* | */./* | */../*) fail "$EXIT_SNAPSHOT_GONE" restore "\"$backup\" is no folder of the prefix" ;;
 	esac

@@ -20,11 +20,13 @@ is_ready() {
 }
 
 # What changes while the server gets on: its words; which WAL file it replays (the title of its process), how much has been read and
-# written, which files are open, of the processes that recover.
+# written, which files are open, of the processes that recover. Of those that load ($moving, a pattern of titles) also the time they have
+# computed: an index of a large table is sorted for long.
 movement() {
 	wc -c <"$server_log"
-	grep -ls '^postgres: \(startup\|checkpointer\)' /proc/[0-9]*/cmdline | while IFS= read -r title; do
+	grep -ls "${moving:-^postgres: \(startup\|checkpointer\)}" /proc/[0-9]*/cmdline | while IFS= read -r title; do
 		cat "$title" "${title%/*}/io"
+		[ -z "${moving:-}" ] || cut -d ' ' -f 14-15 "${title%/*}/stat"
 		stat -c %N "${title%/*}/fd"/*
 	done 2>/dev/null
 }
@@ -37,17 +39,19 @@ watch_movement() {
 		moved_at=$now
 	elif [ $((now - moved_at)) -ge "${RECOVERY_STALL_SECONDS:-900}" ]; then
 		at=$(cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\000' '\n' | sed -n 's/^postgres: startup.* \([0-9A-F]\{24\}\).*/ at WAL file \1/p')
-		fail "$EXIT_RECOVERY_STALLED" recovery "recovery stands still$at: nothing has moved for $((now - moved_at)) s; the volume or the \
-node is to blame, not the backup"
+		standing=${moving:+load}
+		standing=${standing:-recovery}
+		fail "$EXIT_RECOVERY_STALLED" "$standing" "$standing stands still$at: nothing has moved for $((now - moved_at)) s; the volume or \
+the node is to blame, not the backup"
 	fi
 }
 
 # PostgreSQL wants a restore_command with recovery.signal; all WAL that there is, is in pg_wal.
-start_server() {
+start_server() { # [OPTION]...
 	follow "$server_log"
 	exec 3>"$server_log.pipe"
 	trap 'stop_server; exit 143' TERM INT
-	set -- -D "$pgdata" -c config_file="$run/postgresql.conf" -c autovacuum=off
+	set -- -D "$pgdata" -c config_file="$run/postgresql.conf" -c autovacuum=off "$@"
 	[ ! -e "$pgdata/recovery.signal" ] || set -- "$@" -c restore_command=false
 	postgres "$@" >&3 2>&1 3>&- &
 	server=$!
@@ -61,9 +65,15 @@ start_server() {
 }
 
 # pg_control says how far recovery must come, but PostgreSQL looks at it only when archive recovery is asked for: a standby's files, or
-# a recovery from a base backup that was cut off here. Without it such a cluster would come up before it is consistent.
+# a recovery from a base backup that was cut off here. Without it such a cluster would come up before it is consistent. And with a
+# backup_label it would stay on the timeline of the backup, whatever WAL of later ones is there.
 ask_for_archive_recovery() {
-	[ ! -f "$pgdata/backup_label" ] && [ "$major" -ge 12 ] || return 0
+	[ "$major" -ge 12 ] || return 0
+	if [ -f "$pgdata/backup_label" ]; then
+		later=$(find "$pgdata/pg_wal" -name '????????.history' | sed 's|.*/||' | sort | tail -n 1)
+		[ -z "$later" ] || [ $((0x${later%.history})) -le $((0x$timeline)) ] || echo understory >"$pgdata/recovery.signal"
+		return 0
+	fi
 	case "$(control "Minimum recovery ending location") $(control "Backup start location")" in
 	"0/0 0/0") ;;
 	*) echo understory >"$pgdata/recovery.signal" ;;
@@ -149,7 +159,7 @@ check_end_of_wal() { # LSN_OF_LAST_RECORD
 # The server logs in UTC: 2026-11-20 16:20:00.123456+00.
 recovered() {
 	lsn=$(sed -n 's|.*redo done at \([0-9A-F/]*\).*|\1|p' "$server_log" | tail -n 1)
-	fact recovered_to "\"${lsn:-$(control "Latest checkpoint location")}\""
+	[ "$capture" = dump ] || fact recovered_to "\"${lsn:-$(control "Latest checkpoint location")}\""
 	check_end_of_wal "${lsn:-$(control "Latest checkpoint location")}"
 	at=$(sed -n 's/.*last completed transaction was at log time \([0-9-]*\) \([0-9:.]*\).*/\1T\2Z/p' "$server_log" | tail -n 1)
 	[ -z "$at" ] || fact last_commit_at "\"$at\""

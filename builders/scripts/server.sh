@@ -4,12 +4,14 @@ pgdata=/pgdata/pgdata
 run=/run/understory
 
 # Debian's images, and Debian, keep each major's programs in a directory of its own.
+find_programs() {
+	[ ! -x "/usr/lib/postgresql/$major/bin/postgres" ] || PATH="/usr/lib/postgresql/$major/bin:$PATH"
+	export PATH
+}
+
 find_server() {
 	[ -f "$pgdata/PG_VERSION" ] || fail "$EXIT_NODE_FAILED" capture "there is no restored database at $pgdata, where one was put: the \
 volume or the node is to blame, not the backup"
 	major=$(cat "$pgdata/PG_VERSION")
-	if [ -x "/usr/lib/postgresql/$major/bin/postgres" ]; then
-		PATH="/usr/lib/postgresql/$major/bin:$PATH"
-		export PATH
-	fi
+	find_programs
 }

@@ -37,6 +37,8 @@ static void sample_settings(struct settings *settings)
 		.kopia_image = text("example.org/kopia:0.17"),
 		.restic_image = text("example.org/restic:0.14"),
 		.rclone_image = text("example.org/rclone:1.69"),
+		.walg_image = text("example.org/wal-g:3.0"),
+		.postgres_newest_major = 18,
 		.postgres_image = text("example.org/postgres"),
 		.s3_endpoint = text("http://s3.example.org:7480/"),
 		.credentials = CREDENTIALS_DIRECT,

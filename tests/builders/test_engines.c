@@ -37,7 +37,7 @@ static void what_does_not_go_together_is_refused(void **state)
 	const struct {
 		const char *engine, *storage, *bucket, *prefix, *text;
 	} rows[] = {
-		{"tar", "s3", "b", "", "engine \"tar\" is not known, allowed is kopia, restic or basebackup"},
+		{"tar", "s3", "b", "", "engine \"tar\" is not known, allowed is kopia, restic"},
 		{"kopia", "azure", "b", "", "engine kopia cannot read storage \"azure\", allowed is s3"},
 		{"restic", "ftp", "b", "", "engine restic cannot read storage \"ftp\", allowed is s3"},
 		{"kopia", "file", "b", "", "engine kopia cannot read storage \"file\", allowed is s3"},

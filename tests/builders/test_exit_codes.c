@@ -22,6 +22,10 @@ static const struct {
 	{"restore-kopia", script_restore_kopia},
 	{"restore-basebackup", script_restore_basebackup},
 	{"restore-basebackup-file", script_restore_basebackup_file},
+	{"restore-dump", script_restore_dump},
+	{"restore-dump-file", script_restore_dump_file},
+	{"restore-walg", script_restore_walg},
+	{"prepare-dump", script_prepare_dump},
 	{"prepare", script_prepare},
 	{"postgres", script_postgres},
 };
@@ -96,7 +100,7 @@ static void the_job_fails_at_once_for_the_marked_codes(void **state)
 	// Said again, since a mark that goes lost means four hours of pods that cannot succeed.
 	AUTO_FREE char *text = NULL;
 	assert_ok(json_print(values, &text, &err), err);
-	assert_string_equal(text, "[10,11,12,13,14,15,16,17,18,20]");
+	assert_string_equal(text, "[10,11,12,13,14,15,16,17,18,20,27]");
 }
 
 // Each is in a Secret of every round.

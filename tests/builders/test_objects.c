@@ -479,7 +479,7 @@ static void a_job_without_its_image_or_engine_is_refused(void **state)
 	json_t *job = NULL;
 	sample_init(&s, INTENT_VERIFY, "tar");
 	assert_error(build_restore_job(&s.build, &s.round, &job, &err), err, ERROR_INVALID,
-		"Job restore-0a1b2c3d: engine \"tar\" is not known, allowed is kopia, restic or basebackup");
+		"Job restore-0a1b2c3d: engine \"tar\" is not known, allowed is kopia, restic");
 	s.entry.engine = NULL; // no rule for its type: kopia
 	s.settings.kopia_image = NULL;
 	assert_error(build_restore_job(&s.build, &s.round, &job, &err), err, ERROR_INVALID,

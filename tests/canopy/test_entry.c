@@ -150,7 +150,8 @@ static void other_shapes(void **state)
 			false, 0},
 		{"null params", "{\"params\": null}", "field \"params\" is not an object", false, 0},
 		{"engine and secret", "{\"engine\": \"restic\", \"secret\": \"s3-keys\"}", NULL, true, 86400},
-		{"unknown engine", "{\"engine\": \"tar\"}", "field \"engine\" is \"tar\", allowed is kopia, restic or basebackup", false, 0},
+		{"unknown engine", "{\"engine\": \"tar\"}",
+			"field \"engine\" is \"tar\", allowed is kopia, restic", false, 0},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct error err = {0};
@@ -248,6 +249,41 @@ static void every_name_gives_a_dns_label(void **state)
 	}
 }
 
+static void databases_are_mapped_by_name(void **state)
+{
+	(void)state;
+	static const char refused[] = "allowed are names of 1 to 63 bytes without control characters";
+	const struct {
+		const char *label, *patch, *expected, *error; // error NULL: it is read
+	} rows[] = {
+		{"none", "{}", NULL, NULL},
+		{"null", "{\"databases\": null}", NULL, NULL},
+		{"any legal name", "{\"databases\": {\"a-b\\\"c\": \"it's $(x)\", \"d\": \"a-b\\\"c\"}}",
+			"a-b\"c\tit's $(x)\nd\ta-b\"c\n", NULL},
+		{"a list", "{\"databases\": [\"a\"]}", NULL, "field \"databases\" is not an object"},
+		{"a number", "{\"databases\": {\"a\": 1}}", NULL, refused},
+		{"an empty name", "{\"databases\": {\"a\": \"\"}}", NULL, refused},
+		{"a tab", "{\"databases\": {\"a\\tb\": \"c\"}}", NULL, refused},
+		{"64 bytes", "{\"databases\": {\"a\": \"0123456789012345678901234567890123456789012345678901234567890123\"}}",
+			NULL, refused},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		struct entry e;
+		AUTO(json) json_t *object = patched(rows[i].patch);
+		int rc = entry_from_json(object, &e, &err);
+		if ((rc == 0) != (rows[i].error == NULL) || (rc != 0 && strstr(err.text, rows[i].error) == NULL))
+			fail_msg("%s: %s", rows[i].label, rc == 0 ? "taken" : err.text);
+		if (rc != 0)
+			continue;
+		if (rows[i].expected == NULL)
+			assert_null(e.databases);
+		else
+			assert_string_equal(e.databases, rows[i].expected);
+		entry_fini(&e);
+	}
+}
+
 static void same_replica_is_both_ids(void **state)
 {
 	(void)state;
@@ -277,6 +313,7 @@ static void the_fingerprint_follows_the_declaration_and_not_the_snapshot(void **
 		{"{\"params\": {\"minimum_ttl\": 1}}", false},
 		{"{\"bucket\": \"other\"}", false},
 		{"{\"secret\": \"other\"}", false},
+		{"{\"databases\": {\"a\": \"b\"}}", false},
 		{"{\"overdue_after_seconds\": 1}", false},
 	};
 	char first[9] = "";
@@ -302,6 +339,7 @@ static void a_packed_entry_says_the_same(void **state)
 	static const char *const patches[] = {"{}", "{\"snapshot_id\": \"k2\", \"snapshot_at\": null}",
 		"{\"params\": {\"minimum_ttl\": 1, \"memory_limit\": 1073741824, \"deep\": [1, {\"a\": null}]}}",
 		"{\"overdue_after_seconds\": 1}", "{\"secret\": \"s\", \"engine\": \"restic\", \"intent\": \"dbt\"}",
+		"{\"databases\": {\"a\": \"b\", \"c\": \"d\"}}",
 		"{\"machine_id\": \"b0a7c0de-1111-4222-8333-444455556666\", \"server_id\": \"-\"}"};
 	for (size_t i = 0; i < sizeof(patches) / sizeof(patches[0]); i++) {
 		struct error err = {0};
@@ -342,6 +380,7 @@ int main(void)
 		cmocka_unit_test(what_is_no_object_is_refused_and_leaves_out_untouched),
 		cmocka_unit_test(namespaces_are_named_by_the_vectors),
 		cmocka_unit_test(every_name_gives_a_dns_label),
+		cmocka_unit_test(databases_are_mapped_by_name),
 		cmocka_unit_test(same_replica_is_both_ids),
 		cmocka_unit_test(a_packed_entry_says_the_same),
 		cmocka_unit_test(the_fingerprint_follows_the_declaration_and_not_the_snapshot),

@@ -84,7 +84,7 @@ static void complaints_name_line_and_column(void **state)
 			":1:3: entry 1: ", "field \"snapshot_id\" is not a string"},
 		{"a text that was meant as number", ENTRY "  overdue_after_seconds: '60'\n",
 			":1:3: entry 1: ", "field \"overdue_after_seconds\""},
-		{"bad engine", ENTRY "  engine: tar\n", ":1:3: entry 1: ", "allowed is kopia, restic or basebackup"},
+		{"bad engine", ENTRY "  engine: tar\n", ":1:3: entry 1: ", "allowed is kopia, restic"},
 		{"a key that comes twice", ENTRY "  name: other\n", ":12:3: ", "key \"name\" comes twice, first in line 6"},
 		{"an alias", "- &a {x: 1}\n- *a\n", ":1:3: entry 1: ", "field"},
 		{"an alias as a value", ENTRY "  engine: *a\n", ":12:11: ", "aliases (*name) are not supported"},

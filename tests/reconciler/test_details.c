@@ -23,7 +23,8 @@
 	"\"bytes_read\":1,\"indexes_checked\":1,\"indexes_skipped\":[],\"checksums\":\"on\",\"checksum_failures\":0,"           \
 	"\"notes\":[\"of the checks\"]}"
 #define SAID                                                                                                               \
-	"{\"capture\":\"base_backup\",\"disarmed\":[\"a\"],\"disarmed_more\":1,\"repaired\":[\"b\"],\"repaired_more\":2,"  \
+	"{\"capture\":\"base_backup\",\"load_warnings\":1,\"disarmed\":[\"a\"],\"disarmed_more\":1,\"repaired\":[\"b\"],"  \
+	"\"repaired_more\":2,"                                                                                             \
 	"\"checkpoint_at\":\"2026-11-20T08:00:00Z\",\"last_commit_at\":\"2026-11-20T08:04:00Z\",\"recovered_to\":\"0/3\"," \
 	"\"notes\":[\"of prepare\"]}"
 
@@ -70,6 +71,7 @@ static void set_up(struct fixture *f, const char *entry_extra)
 			.details = parse(CHECKED)},
 		.words = {.has_prepared = true,
 			.recovery_s = 7,
+			.load_s = 5,
 			.checkpoint_at_ms = at_ms("2026-11-20T08:00:00Z"),
 			.last_commit_at_ms = at_ms("2026-11-20T08:04:00Z"),
 			.prepare_ended_at_ms = at_ms("2026-11-20T11:20:00Z"),
@@ -148,7 +150,7 @@ static void what_a_full_report_says(void **state)
 		{"backup", "\"2026-11-20\""},
 		{"versions", "{\"engine\":\"restic 0.18.1\",\"image\":\"postgres:15\",\"image_id\":\"postgres@sha256:f4\","
 			     "\"operator\":\"" UNDERSTORY_VERSION "\",\"server\":\"15.20 (Debian)\"}"},
-		{"durations", "{\"checks\":1.75,\"recovery\":7,\"restore\":61,\"start\":3}"},
+		{"durations", "{\"checks\":1.75,\"load\":5,\"recovery\":7,\"restore\":61,\"start\":3}"},
 		{"recovery_point_lag_sec", "360"},
 		{"notes", "[\"of prepare\",\"of the checks\"]"},
 		{"repaired_more", "2"},
@@ -174,7 +176,7 @@ static void words_that_are_lost_are_noted(void **state)
 	struct fixture f;
 	set_up(&f, SNAPSHOT);
 	pod_words_fini(&f.words);
-	f.words = (struct pod_words){.recovery_s = -1};
+	f.words = (struct pod_words){.recovery_s = -1, .load_s = -1};
 	AUTO(json) json_t *details = details_of(&f.view, GRADE_CLEAN, OWNER_NONE);
 	assert_string_equal(json_string_value(json_array_get(json_object_get(details, "notes"), 0)), lost);
 	assert_string_equal(json_string_value(json_array_get(json_object_get(details, "notes"), 1)), "of the checks");

@@ -87,6 +87,9 @@ static void what_is_not_taken(void **state)
 		const char *details; // NULL: none
 	} rows[] = {
 		{"{}", true, "{}"},
+		{"{\"capture\":\"dump\",\"load_warnings\":0,\"load_seconds\":3}", true,
+			"{\"capture\":\"dump\",\"load_warnings\":0}"},
+		{"{\"load_warnings\":-1}", true, "{}"},
 		{"{\"capture\":\"else\",\"disarmed\":\"text\",\"repaired\":{\"a\":1},\"notes\":7,\"recovery_seconds\":\"12\"}",
 			true, "{}"},
 		{"{\"capture\":[],\"checkpoint_at\":\"Fri 20 Nov\",\"last_commit_at\":1,\"recovered_to\":null}", true, "{}"},

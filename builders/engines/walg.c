@@ -1,0 +1,12 @@
+#include "builders/engines/engine.h"
+
+#include "builders/scripts.h"
+#include <stddef.h>
+
+#define IMAGE ENGINE_IMAGE("WALG_IMAGE", walg_image)
+
+const struct engine engine_walg = {
+	.which = ENGINE_WALG,
+	.reads[STORAGE_S3] = {script_restore_walg, IMAGE},
+	.reads[STORAGE_FILE] = {script_restore_walg, IMAGE},
+};
