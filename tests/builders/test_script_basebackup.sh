@@ -87,7 +87,7 @@ test_volume() {
 	volume b-older
 	is "a backup on a volume is restored" "0 15 basebackup (volume) b-older plain" \
 		"$status $(message '.postgres_version + " " + .engine + " " + .backup + " " + .layout')"
-	is "nothing is left beside the database and its tablespace" "pgdata tablespaces" "$(ls "$pod/pgdata" | xargs)"
+	is "nothing is left beside the database and its tablespace" "pgdata, tablespaces" "$(ls -m "$pod/pgdata")"
 	is "the tablespace is in its place" "/pgdata/tablespaces/$oid $oid /pgdata/tablespaces/$oid" \
 		"$(readlink "$pod/pgdata/pgdata/pg_tblspc/$oid") $(cat "$pod/pgdata/pgdata/tablespace_map")"
 	is "the counts are of what is there" "$(find "$pod/pgdata" -type f | wc -l)" "$(message .files)"
@@ -236,7 +236,7 @@ test_store() {
 	store latest CPU_LIMIT=2
 	is "a backup in S3 is restored" "0 15 basebackup (rclone 1.60.1-DEV) a-newer" \
 		"$status $(message '.postgres_version + " " + .engine + " " + .backup')"
-	is "what was fetched has gone" "backup pgdata tablespaces" "$(ls "$pod/pgdata" | xargs)"
+	is "what was fetched has gone" "backup, pgdata, tablespaces" "$(ls -m "$pod/pgdata")"
 	prepare verify
 	is "and comes up" "0 base_backup" "$status $(message .capture)"
 	! grep -qF "$AWS_SECRET_ACCESS_KEY" "$pod.log"
