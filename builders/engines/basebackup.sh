@@ -98,7 +98,6 @@ read_sums
 fetch_and_check
 unpack base.tar.gz "$target"
 [ ! -L "$target/pg_tblspc" ] || rm "$target/pg_tblspc"
-find "$target/pg_tblspc" -type l -exec rm {} +
 unpack pg_wal.tar.gz "$target/pg_wal"
 unpack_tablespaces
 # It says where the backup ends; beside the archives it is the server's own file of this name.

@@ -171,8 +171,12 @@ test_spoilt() {
 	refused "checksum.txt has a line that names no file of this folder: " "a name that leaves the folder"
 	spoilt cut-zip && head -c 1000000 "$backups/nauru/a-newer/base.tar.gz" | replaced base.tar.gz
 	refused "base.tar.gz is cut short or damaged" "a tar is cut short"
+	spoilt cut-sum && head -c -4 "$backups/nauru/a-newer/base.tar.gz" | replaced base.tar.gz
+	refused "base.tar.gz is cut short or damaged" "a tar is whole, but not what it was zipped in"
 	spoilt cut-tar && gzip -dc "$backups/nauru/a-newer/$oid.tar.gz" | head -c 2048 | gzip | replaced "$oid.tar.gz"
 	refused "$oid.tar.gz is cut short or damaged" "a tar is cut short before it was zipped"
+	spoilt cut-end && gzip -dc "$backups/nauru/a-newer/$oid.tar.gz" | head -c -1024 | gzip | replaced "$oid.tar.gz"
+	refused "$oid.tar.gz is cut short or damaged" "a tar is cut short after a file"
 	spoilt no-tar && echo "a page of HTML" | replaced base.tar.gz
 	refused "base.tar.gz is cut short or damaged" "what is no archive"
 }
