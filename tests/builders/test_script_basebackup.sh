@@ -250,7 +250,7 @@ test_store() {
 	store c-unfinished
 	failed_with "$(code EXIT_INCOMPLETE)" restore "it is unfinished: metadata.json" "an unfinished one in S3"
 	store 2026-01-01
-	failed_with "$(code EXIT_SNAPSHOT_GONE)" restore "the bucket holds nothing in folder site/nauru/2026-01-01" "a folder that is not there"
+	failed_with "$(code EXIT_SNAPSHOT_GONE)" restore "backups holds nothing in folder site/nauru/2026-01-01" "a folder that is not there"
 	store a-newer S3_BUCKET=none
 	failed_with "$(code EXIT_REPOSITORY_GONE)" restore "there is no bucket none" "a bucket that is not there"
 	store a-newer AWS_SECRET_ACCESS_KEY=wrong
