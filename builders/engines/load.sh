@@ -25,8 +25,7 @@ start_loading() {
 	check_control_file
 	write_config
 	started_at=$(date +%s)
-	start_server -c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0 -c max_wal_size=4GB \
-		-c checkpoint_timeout=30min -c maintenance_work_mem=256MB
+	start_server -c fsync=off -c full_page_writes=off -c wal_level=minimal -c max_wal_senders=0
 	set_session_options
 }
 
@@ -52,6 +51,12 @@ read_globals() {
 			rest = substr(rest, RLENGTH + 1)
 			return 1
 		}
+		# A name that needs no quotes is told from others without them.
+		function take_role() {
+			if (!take(role)) return 0
+			if (taken ~ /^"[a-z_][a-z0-9_]*"$/) taken = substr(taken, 2, length(taken) - 2)
+			return 1
+		}
 		function disarm(text) { print text >"/tmp/globals-disarmed" }
 		function alter(kept, lost) {
 			while (take(" ")) {
@@ -72,12 +77,12 @@ read_globals() {
 		}
 		function grant(group) {
 			group = name
-			if (!take(" TO ") || !take(role)) return 0
+			if (!take(" TO ") || !take_role()) return 0
 			name = taken
 			options = take(" WITH " option "(, " option ")*") ? taken : ""
 			take(" GRANTED BY " role)
 			if (rest != ";") return 0
-			if (group ~ /^pg_(execute_server_program|read_server_files|write_server_files)$/)
+			if (group ~ /^(postgres|pg_(execute_server_program|read_server_files|write_server_files))$/)
 				disarm("role " name ": member of " group)
 			else
 				print "GRANT " group " TO " name options ";" >"/tmp/roles.sql"
@@ -85,14 +90,14 @@ read_globals() {
 		}
 		function is_taken() {
 			rest = $0
-			if (take("CREATE ROLE ") && take(role)) {
+			if (take("CREATE ROLE ") && take_role()) {
 				name = taken
 				if (rest != ";") return 0
 				if (name != "postgres") print "CREATE ROLE " name ";" >"/tmp/roles.sql"
 				return 1
 			}
 			rest = $0
-			if (take("ALTER ROLE ") && take(role)) {
+			if (take("ALTER ROLE ") && take_role()) {
 				name = taken
 				if (name == "postgres") return 1
 				if (take(" WITH")) return alter()
@@ -103,7 +108,7 @@ read_globals() {
 				return 0
 			}
 			rest = $0
-			if (take("GRANT ") && take(role)) {
+			if (take("GRANT ") && take_role()) {
 				name = taken
 				return grant()
 			}
@@ -219,7 +224,8 @@ create_database() { # NAME
 	load_failed "database $1 cannot be made: $(psql_error)"
 }
 
-# Owner, rights, settings and comment of the database that was made last, under its new name.
+# Owner, rights, settings and comment of the database that was made last, under its new name. What psql could take for a command of its own
+# is left out.
 set_properties() { # NAME
 	known_as=$(sed -n 's/^CREATE DATABASE \(.*\) WITH TEMPLATE = template0 .*/\1/p' /tmp/properties | head -n 1)
 	here_as=$(sql <<-'SQL'
@@ -228,7 +234,7 @@ set_properties() { # NAME
 	SQL
 	)
 	KNOWN=" DATABASE $known_as " HERE=" DATABASE $here_as " awk '
-		/^(ALTER|GRANT|REVOKE|COMMENT ON) / && /;$/ && (at = index($0, ENVIRON["KNOWN"])) {
+		/^(ALTER|GRANT|REVOKE|COMMENT ON) / && /;$/ && !/\\/ && (at = index($0, ENVIRON["KNOWN"])) {
 			print substr($0, 1, at - 1) ENVIRON["HERE"] substr($0, at + length(ENVIRON["KNOWN"]))
 		}' /tmp/properties >/tmp/properties.sql
 	psql -X -q -f /tmp/properties.sql >/dev/null 2>/tmp/psql.err || :
@@ -237,11 +243,11 @@ set_properties() { # NAME
 
 # What the server itself failed of comes before what pg_restore makes of it.
 blame_server() {
-	is_running "$server" || start_failed
 	words=$(said 'process .*terminated by signal (7|9|10|15):')
 	[ -z "$words" ] || fail "$EXIT_NODE_FAILED" load "a process of the server was killed, the node is to blame and not the backup: $words"
 	words=$(said '(PANIC|FATAL|ERROR): .*(No space left on device|Disk quota exceeded)')
 	[ -z "$words" ] || fail "$EXIT_VOLUME_FULL" load "the volume is full: $words"
+	is_running "$server" || fail "$EXIT_NODE_FAILED" load "the server ended while it loaded: $(tail -n 1 "$server_log")"
 }
 
 # A name as libpq wants it in a connection string.

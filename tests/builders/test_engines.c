@@ -1,5 +1,7 @@
 // Which engine an entry gets, what it is refused for, and what the restore container has of it.
+#include "base/encode.h"
 #include "builders/engines/engine.h"
+#include "builders/scripts.h"
 #include "tests/builders/expect.h"
 #include "tests/builders/sample.h"
 #include "tests/support/cmocka.h"
@@ -162,6 +164,46 @@ static void passwords_are_wanted_of_repositories_alone(void **state)
 	assert_false(engine_needs_password(&s.settings, &s.entry));
 }
 
+static void dumps_are_loaded_by_an_init_step_of_their_own(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "dump");
+	char storage[] = "file", bucket[] = "nfs", prefix[] = "nauru", databases[] = "a-b\"c\t$(x)\n";
+	s.entry.storage = storage;
+	s.entry.bucket = bucket;
+	s.entry.prefix = prefix;
+	s.entry.databases = databases;
+	s.restored.engine = "dump 15.20 (volume)";
+	AUTO(json) json_t *job = NULL;
+	AUTO(json) json_t *secret = NULL;
+	AUTO(json) json_t *deployment = NULL;
+	assert_ok(build_restore_job(&s.build, &s.round, &job, &err), err);
+	assert_ok(build_database_secret(&s.build, &s.round, &s.restored, &secret, &err), err);
+	assert_ok(build_deployment(&s.build, &s.round, &s.restored, &deployment, &err), err);
+	const json_t *restore = json_array_get(json_find(job, "spec", "template", "spec", "containers"), 0);
+	assert_str("18", named(json_find(restore, "env"), "POSTGRES_NEWEST_MAJOR"), "value");
+	const json_t *prepare = json_array_get(json_find(deployment, "spec", "template", "spec", "initContainers"), 0);
+	const json_t *postgres = json_array_get(json_find(deployment, "spec", "template", "spec", "containers"), 0);
+	assert_str("a-b\"c\t$$(x)\n", named(json_find(prepare, "env"), "DATABASES"), "value");
+	assert_str("2", named(json_find(prepare, "env"), "CPU_LIMIT"), "value");
+	assert_json("mount", named(json_find(prepare, "volumeMounts"), "backup"),
+		"{'name':'backup','mountPath':'/backup','readOnly':true}");
+	assert_null(named(json_find(postgres, "volumeMounts"), "backup"));
+	AUTO_FREE char *script = NULL;
+	size_t len = 0;
+	assert_ok(encode_unbase64(json_find_str(secret, "data", "prepare.sh"), &script, &len, &err), err);
+	expect_str("its script", script, script_prepare_dump);
+
+	s.restored.engine = "restic 0.18.1"; // what the volume holds counts, whatever the entry says by then
+	AUTO(json) json_t *other = NULL;
+	assert_ok(build_deployment(&s.build, &s.round, &s.restored, &other, &err), err);
+	prepare = json_array_get(json_find(other, "spec", "template", "spec", "initContainers"), 0);
+	assert_null(named(json_find(prepare, "env"), "DATABASES"));
+	assert_null(named(json_find(prepare, "volumeMounts"), "backup"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -172,6 +214,7 @@ int main(void)
 		cmocka_unit_test(a_backup_on_a_volume_is_mounted_and_nothing_else_is_reached),
 		cmocka_unit_test(a_later_attempt_is_told_what_the_first_one_found),
 		cmocka_unit_test(passwords_are_wanted_of_repositories_alone),
+		cmocka_unit_test(dumps_are_loaded_by_an_init_step_of_their_own),
 	};
 	return cmocka_run_group_tests_name("builders/engines", cases, NULL, NULL);
 }

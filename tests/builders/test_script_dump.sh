@@ -20,6 +20,7 @@ make_source() {
 	CREATE ROLE passing LOGIN;
 	GRANT pg_read_all_data, pg_execute_server_program TO reader;
 	GRANT "Mixed ""Case""" TO reader WITH ADMIN OPTION;
+	GRANT postgres TO passing;
 	ALTER ROLE reader SET search_path TO audit, public;
 	COMMENT ON ROLE reader IS 'CREATE ROLE smuggled SUPERUSER;
 	CREATE ROLE smuggled;';
@@ -169,6 +170,7 @@ test_load() {
 role boss: superuser
 role reader: replication
 role reader: member of pg_execute_server_program
+role passing: member of postgres
 passwords of roles: 1' "$(message '.disarmed[]')"
 	is "warnings are shown" "database app: WARNING: wal_level is insufficient to publish logical changes" \
 		"$(message '.notes[] | select(startswith("database app: "))')"
@@ -190,7 +192,8 @@ passwords of roles: 1' "$(message '.disarmed[]')"
 		(SELECT polroles @> ARRAY['passing'::regrole::oid] FROM pg_policy), (SELECT reset_val FROM pg_settings WHERE name = 'statement_timeout'))" |
 		sed 's/1020000/17min/')"
 	is "nobody but postgres may do everything" "postgres" "$(query postgres hidden-superuser postgres "SELECT string_agg(rolname, ' ') FROM pg_roles
-		WHERE rolsuper OR rolreplication OR rolcreaterole OR rolbypassrls OR (pg_has_role(oid, 'pg_execute_server_program', 'MEMBER') AND rolname !~ '^pg_')")"
+		WHERE rolsuper OR rolreplication OR rolcreaterole OR rolbypassrls OR (rolname !~ '^pg_' AND (pg_has_role(oid, 'postgres', 'MEMBER') OR
+		pg_has_role(oid, 'pg_execute_server_program', 'MEMBER')))")"
 	is "members, limits and settings of roles" "t 7 {\"search_path=audit, public\"}" "$(query postgres hidden-superuser postgres "SELECT concat_ws(' ',
 		pg_has_role('reader', 'Mixed \"Case\"', 'MEMBER'), rolconnlimit, rolconfig) FROM pg_roles WHERE rolname = 'reader'")"
 	is "nothing is made of a comment" 0 "$(query postgres hidden-superuser postgres "SELECT count(*) FROM pg_roles WHERE rolname = 'smuggled' AND rolcanlogin")"
@@ -226,7 +229,34 @@ test_names() {
 	stop
 }
 
-# From here on the shell makes no difference.
+# What no pg_dumpall writes: what is quoted without need, more in a line, commands of psql.
+test_hostile_globals() {
+	[ "$flavour" = dash ] || return 0
+	new_address
+	dump_pod hostile
+	variant hostile rm odd.dump
+	cat >>"$work/repository/hostile/globals.sql" <<-'SQL'
+	CREATE ROLE evil;
+	ALTER ROLE "evil" WITH SUPERUSER LOGIN PASSWORD 'x' VALID UNTIL 'infinity' SUPERUSER;
+	GRANT "postgres" TO evil;
+	GRANT "pg_write_server_files" TO evil;
+	CREATE ROLE other; ALTER ROLE other SUPERUSER;
+	ALTER ROLE evil SET search_path TO ''; \! touch /pgdata/touched
+	ALTER ROLE evil SET x TO 'a'; ALTER ROLE evil SUPERUSER;
+	\! touch /pgdata/touched
+	SQL
+	fetch hostile
+	load verify
+	is "globals that mean harm are loaded" "0 role evil: superuser superuser;role evil: member of postgres;role evil: member of pg_write_server_files" \
+		"$status $(message '[.disarmed[] | select(contains("evil"))] | join(";")')"
+	[ ! -e "$pod/pgdata/touched" ]
+	verdict $? "and have nothing run"
+	start_server "$address"
+	is "or given" "f f 0" "$(query postgres hidden-superuser postgres "SELECT concat_ws(' ', rolsuper, pg_has_role('evil', 'postgres', 'MEMBER'),
+		(SELECT count(*) FROM pg_roles WHERE rolname = 'other')) FROM pg_roles WHERE rolname = 'evil'")"
+	stop
+}
+
 test_no_globals() {
 	[ "$flavour" = dash ] || return 0
 	new_address
@@ -325,4 +355,4 @@ for script in restore-dump restore-dump-file prepare-dump; do
 	shellcheck -s sh "$scripts/$script.sh" >"$pod.log" 2>&1
 	verdict $? "$script.sh as it is shipped"
 done
-run_tests ${DUMP_TESTS:-test_fetch test_headers test_load test_names test_no_globals test_cut_dumps test_faults test_is_killed}
+run_tests ${DUMP_TESTS:-test_fetch test_headers test_load test_names test_hostile_globals test_no_globals test_cut_dumps test_faults test_is_killed}
