@@ -32,7 +32,7 @@ verdict() { # RESULT LABEL
 	else
 		echo "not ok $tests - $flavour: $2"
 		failures=$((failures + 1))
-		{ echo "message: $(cat "$pod/message")"; echo "log:"; tail -n ${LOG_LINES:-25} "$pod.log"; } | sed 's/^/# /'
+		{ echo "message: $(cat "$pod/message")"; echo "log:"; tail -n 25 "$pod.log"; } | sed 's/^/# /'
 	fi
 }
 
