@@ -170,52 +170,54 @@ struct moment {
 		"desired-snapshot-id=s1 sa/restore pvc/pgdata-" FIRST " " REST "; reports: 0")                                   \
 	X(starts, "the restore is complete", "analytics", until_restored, is_as_it_was,                                          \
 		"restore-state=starting round=" FIRST " attempt=1 desired-snapshot-id=s1 po/restore-" FIRST                      \
-		"-x secrets/analytics-credentials secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST        \
-		" sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")        \
+		"-x secrets/analytics-credentials secrets/postgres-" FIRST                                                       \
+		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST        \
+		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")                                        \
 	X(checks, "the database comes up", "analytics", until_up, is_as_it_was,                                                  \
 		"restore-state=starting round=" FIRST " attempt=1 desired-snapshot-id=s1 po/postgres-" FIRST                     \
-		" po/restore-" FIRST                                                                                             \
-		"-x secrets/analytics-credentials secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST        \
-		" sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")        \
+		" po/restore-" FIRST "-x secrets/analytics-credentials secrets/postgres-" FIRST                                  \
+		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST        \
+		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")                                        \
 	X(proves, "the checks of a verify replica pass", "verify", until_up, checks_passed,                                      \
 		"restore-state=active active-round=" FIRST " round=" FIRST                                                       \
 		" attempt=1 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
 		"last-verification-reported-round=" FIRST " po/postgres-" FIRST " po/restore-" FIRST                             \
-		"-x svc/postgres secrets/postgres-superuser secrets/postgres-tls sa/restore pvc/pgdata-" FIRST " " REST          \
-		"; reports: 1 healthy")                                                                                          \
+		"-x svc/postgres secrets/postgres-" FIRST                                                                        \
+		" secrets/postgres-superuser secrets/postgres-tls sa/restore pvc/pgdata-" FIRST " " REST "; reports: 1 healthy") \
 	X(activates, "the checks of a standing replica pass", "analytics", until_up, checks_passed,                              \
 		"restore-state=active active-round=" FIRST " round=" FIRST                                                       \
 		" attempt=1 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
 		"last-verification-reported-round=" FIRST " po/postgres-" FIRST " po/restore-" FIRST                             \
-		"-x svc/postgres secrets/analytics-credentials secrets/postgres-superuser secrets/postgres-tls "                 \
-		"secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " deploy/postgres-" FIRST        \
-		" " REST "; reports: 1 healthy")                                                                                 \
+		"-x svc/postgres secrets/analytics-credentials secrets/postgres-" FIRST                                          \
+		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST        \
+		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 1 healthy")                                \
 	X(owes, "they pass while canopy is away", "verify", until_up, canopy_is_away,                                            \
 		"restore-state=active active-round=" FIRST " round=" FIRST                                                       \
 		" attempt=1 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
 		"last-verification-error=... report=... po/postgres-" FIRST " po/restore-" FIRST                                 \
-		"-x svc/postgres secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST                         \
-		" sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST                        \
-		"; reports: tried healthy")                                                                                      \
+		"-x svc/postgres secrets/postgres-" FIRST                                                                        \
+		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST        \
+		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: tried healthy")                            \
 	X(reports, "a report is owed", "verify", until_report_owed, is_as_it_was,                                                \
 		"restore-state=active active-round=" FIRST " round=" FIRST                                                       \
 		" attempt=1 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
 		"last-verification-reported-round=" FIRST " po/postgres-" FIRST " po/restore-" FIRST                             \
-		"-x svc/postgres secrets/postgres-superuser secrets/postgres-tls sa/restore pvc/pgdata-" FIRST " " REST          \
-		"; reports: 1 healthy")                                                                                          \
+		"-x svc/postgres secrets/postgres-" FIRST                                                                        \
+		" secrets/postgres-superuser secrets/postgres-tls sa/restore pvc/pgdata-" FIRST " " REST "; reports: 1 healthy") \
 	X(is_refused, "its report is refused", "verify", until_report_owed, canopy_refuses,                                      \
 		"restore-state=active active-round=" FIRST " round=" FIRST                                                       \
 		" attempt=1 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
 		"last-verification-error=... report=... po/postgres-" FIRST " po/restore-" FIRST                                 \
-		"-x svc/postgres secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST                         \
-		" sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST                        \
-		"; reports: tried healthy")                                                                                      \
+		"-x svc/postgres secrets/postgres-" FIRST                                                                        \
+		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST        \
+		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: tried healthy")                            \
 	X(check_fails, "the checks fail", "verify", until_up, checks_failed,                                                     \
 		"restore-state=failed round=" FIRST                                                                              \
 		" attempt=1 failures=1 last-error=a row of pg_class cannot be read last-verdict=failed catalogs backup "         \
 		"desired-snapshot-id=s1 last-verification-reported-round=" FIRST " po/postgres-" FIRST " po/restore-" FIRST      \
-		"-x secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST      \
-		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 1 unhealthy")                              \
+		"-x secrets/postgres-" FIRST " secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST           \
+		" sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST                        \
+		"; reports: 1 unhealthy")                                                                                        \
 	X(job_fails, "the restore fails", "verify", until_job_failed, is_as_it_was,                                              \
 		"restore-state=failed round=" FIRST " attempt=1 failures=1 last-error=the repository has no snapshot s1 ( "      \
 		"last-verdict=inconclusive snapshot canopy desired-snapshot-id=s1 last-verification-reported-round=" FIRST       \
@@ -225,9 +227,10 @@ struct moment {
 		"restore-state=restoring active-round=" FIRST " round=" SECOND                                                   \
 		" attempt=2 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
 		"last-verification-reported-round=" FIRST " po/postgres-" FIRST " po/restore-" FIRST                             \
-		"-x svc/postgres secrets/analytics-credentials secrets/postgres-superuser secrets/postgres-tls "                 \
-		"secrets/restore-" SECOND " secrets/restore-" FIRST " sa/restore pvc/pgdata-" SECOND " pvc/pgdata-" FIRST        \
-		" jobs/restore-" SECOND " jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")                \
+		"-x svc/postgres secrets/analytics-credentials secrets/postgres-" FIRST                                          \
+		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" SECOND " secrets/restore-" FIRST             \
+		" sa/restore pvc/pgdata-" SECOND " pvc/pgdata-" FIRST " jobs/restore-" SECOND " jobs/restore-" FIRST             \
+		" deploy/postgres-" FIRST " " REST "; r")                                                                        \
 	X(notes, "a newer snapshot comes meanwhile", "analytics", until_restoring, snapshot_is_newer,                            \
 		"restore-state=restoring round=" FIRST " attempt=1 desired-snapshot-id=s2 secrets/restore-" FIRST                \
 		" sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " " REST "; reports: 0")                                  \
@@ -235,44 +238,46 @@ struct moment {
 		"restore-state=active active-round=" SECOND " round=" SECOND                                                     \
 		" attempt=2 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
 		"last-verification-reported-round=" SECOND " po/postgres-" SECOND " po/postgres-" FIRST " po/restore-" SECOND    \
-		"-x po/restore-" FIRST "-x svc/postgres secrets/analytics-credentials secrets/postgres-superuser "               \
-		"secrets/postgres-tls secrets/restore-" SECOND " sa/restore pvc/pgdata-" SECOND " pvc/pgdata-" FIRST             \
-		" jobs/restore-" SECOND " deploy/postgres-" SECOND " " REST "; reports: 0")                                      \
+		"-x po/restore-" FIRST "-x svc/postgres secrets/analytics-credentials secrets/postgres-" SECOND                  \
+		" secrets/postgres-" FIRST " secrets/postgres-superuser secrets/postgres-tls secrets/restore-" SECOND            \
+		" sa/restore pvc/pgdata-" SECOND " pvc/pgdata-" FIRST " jobs/restore-" SECOND " deploy/postgres-" SECOND         \
+		" netpol/default-deny netpol/postgres netpol/restore rolebin")                                                   \
 	X(resizes, "more memory is wanted", "analytics", until_active, wants_more_memory,                                        \
 		"restore-state=active active-round=" FIRST " round=" FIRST                                                       \
 		" attempt=1 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
 		"last-verification-reported-round=" FIRST " po/postgres-" FIRST " po/restore-" FIRST                             \
-		"-x svc/postgres secrets/analytics-credentials secrets/postgres-superuser secrets/postgres-tls "                 \
-		"secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " deploy/postgres-" FIRST        \
-		" " REST "; reports: 0")                                                                                         \
+		"-x svc/postgres secrets/analytics-credentials secrets/postgres-" FIRST                                          \
+		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST        \
+		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")                                        \
 	X(renews, "its certificate is old", "analytics", until_certificate_is_old, is_as_it_was,                                 \
 		"restore-state=active active-round=" FIRST " round=" FIRST                                                       \
 		" attempt=1 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
 		"last-verification-reported-round=" FIRST " po/postgres-" FIRST " po/restore-" FIRST                             \
-		"-x svc/postgres secrets/analytics-credentials secrets/postgres-superuser secrets/postgres-tls "                 \
-		"secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " deploy/postgres-" FIRST        \
-		" " REST "; reports: 0")                                                                                         \
+		"-x svc/postgres secrets/analytics-credentials secrets/postgres-" FIRST                                          \
+		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST        \
+		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")                                        \
 	X(goes, "it is not wanted any more", "analytics", until_active, is_not_wanted,                                           \
 		"terminating restore-state=active active-round=" FIRST " round=" FIRST                                           \
 		" attempt=1 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
 		"last-verification-reported-round=" FIRST " po/postgres-" FIRST " po/restore-" FIRST                             \
-		"-x svc/postgres secrets/analytics-credentials secrets/postgres-superuser secrets/postgres-tls "                 \
-		"secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " deploy/postgres-" FIRST        \
-		" " REST "; reports: 0")                                                                                         \
+		"-x svc/postgres secrets/analytics-credentials secrets/postgres-" FIRST                                          \
+		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST        \
+		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")                                        \
 	X(goes_owing, "it is not wanted any more and owes a report", "analytics", until_report_owed, is_not_wanted,              \
 		"terminating restore-state=active active-round=" FIRST " round=" FIRST                                           \
 		" attempt=1 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
 		"last-verification-reported-round=" FIRST " po/postgres-" FIRST " po/restore-" FIRST                             \
-		"-x svc/postgres secrets/analytics-credentials secrets/postgres-superuser secrets/postgres-tls "                 \
-		"secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " deploy/postgres-" FIRST        \
-		" " REST "; reports: 1 healthy")                                                                                 \
+		"-x svc/postgres secrets/analytics-credentials secrets/postgres-" FIRST                                          \
+		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST        \
+		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 1 healthy")                                \
 	X(goes_proven, "it has left the worklist, by which its healthy report has landed", "verify", until_report_owed,          \
 		is_not_wanted,                                                                                                   \
 		"terminating restore-state=active active-round=" FIRST " round=" FIRST                                           \
 		" attempt=1 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
 		"last-verification-error=... report=... po/postgres-" FIRST " po/restore-" FIRST                                 \
-		"-x svc/postgres secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST                         \
-		" sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")
+		"-x svc/postgres secrets/postgres-" FIRST                                                                        \
+		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST        \
+		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")
 
 static int live(struct moment *m, struct buf *made, struct error *err)
 {
