@@ -39,6 +39,10 @@ ninja -C "$gcc_build" -t targets all |
 grep -rnE '\b(sprintf|vsprintf|strcpy|strcat|strncpy|strncat|strtok|gets|atoi|atol|atoll|gmtime|localtime|asctime|ctime|tmpnam|mktemp) *\(' \
 	--include='*.c' --include='*.h' "${rooms[@]}" tests | report 'banned functions'
 
+# What is left out of coverage says why on its line: what cannot happen, or what only a library's own failure leads to.
+grep -rnE 'GCOVR?_EXCL|LCOV_EXCL' --include='*.c' --include='*.h' "${rooms[@]}" |
+	grep -vE 'GCOVR_EXCL_BR_LINE: [a-z].{9,}' | report 'coverage markers without a reason'
+
 tests/check_shell.sh . | grep -E '^(not ok|#)' | report shellcheck
 /usr/bin/python3 tests/test_includes.py . | grep -E '^(not ok|#)' | report 'include rule'
 
