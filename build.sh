@@ -22,7 +22,7 @@ cd "$(dirname "$0")"
 BUILD_PACKAGES="gcc clang libclang-rt-14-dev meson ninja-build pkg-config libc6-dev libcurl4-openssl-dev libssl-dev libpq-dev
   libyaml-dev libjansson-dev libmicrohttpd-dev libgnutls28-dev libcmocka-dev"
 # Real parts for the tests, the demo and the benchmarks: PostgreSQL, restic, an S3 server with STS, the sandbox of the stub's node.
-RUN_PACKAGES="postgresql-15 restic rclone radosgw ceph-mon ceph-osd ceph-common bubblewrap busybox-static python3 python3-jsonschema
+RUN_PACKAGES="postgresql-15 restic rclone pgbackrest radosgw ceph-mon ceph-osd ceph-common bubblewrap busybox-static python3 python3-jsonschema
   python3-yaml jq shellcheck groff-base openssl curl procps util-linux prometheus chromium chromium-driver python3-selenium faketime"
 # The container image: its CA certificates, strip, and what the test of it copies it with.
 IMAGE_PACKAGES="ca-certificates binutils skopeo bubblewrap"

@@ -24,7 +24,8 @@ enum settings_credentials { CREDENTIALS_PROXY, CREDENTIALS_DIRECT };
 	X(RESTIC, restic)         \
 	X(BASEBACKUP, basebackup) \
 	X(DUMP, dump)             \
-	X(WALG, walg)
+	X(WALG, walg)             \
+	X(PGBACKREST, pgbackrest)
 
 enum settings_engine {
 #define X(NAME, name) ENGINE_##NAME,
@@ -95,9 +96,11 @@ struct settings {
 	char *restic_image;
 	char *rclone_image;
 	char *walg_image;
-	char *postgres_image; // without tag: gets ":<major>"
-	char *s3_endpoint;    // NULL: https://s3.<region>.amazonaws.com
-	char *s3_ca_file;     // PEM for s3_endpoint, handed to the restore pods; NULL: the image's own store
+	char *pgbackrest_image; // NULL: none is set
+	char *azcopy_image;     // likewise
+	char *postgres_image;   // without tag: gets ":<major>"
+	char *s3_endpoint;      // NULL: https://s3.<region>.amazonaws.com
+	char *s3_ca_file;       // PEM for s3_endpoint, handed to the restore pods; NULL: the image's own store
 	enum settings_credentials credentials;
 	bool postgres_tls; // restored databases speak TLS only, but for their own pod
 	int max_concurrent_restores;

@@ -44,14 +44,62 @@ static int url_port(const char *url, int *port, struct error *err)
 	return 0;
 }
 
-int endpoint_s3_port(const struct build *b, int *port, struct error *err)
+// learn.microsoft.com/azure/storage/common/storage-account-overview, "Storage account name".
+static bool is_account_name(const char *text)
+{
+	size_t len = strlen(text);
+	return len >= 3 && len <= 24 && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789") == len;
+}
+
+static bool names_account(const char *url, const char *account)
+{
+	static const char scheme[] = "https://";
+	size_t len = strlen(account);
+	const char *host = url + strlen(scheme);
+	if (strncmp(url, scheme, strlen(scheme)) != 0 || strpbrk(url, "?#@") != NULL)
+		return false;
+	const char *path = strchr(host, '/');
+	if (path == NULL)
+		return strncmp(host, account, len) == 0 && host[len] == '.';
+	return strcmp(path + 1, account) == 0;
+}
+
+int endpoint_azure(const struct build *b, char out[ENDPOINT_SIZE], struct error *err)
+{
+	const struct entry *entry = b->entry;
+	if (entry->account == NULL || !is_account_name(entry->account))
+		return error_set(err, ERROR_INVALID,
+			"storage \"azure\" needs `account`, the storage account: 3 to 24 lower-case letters and digits");
+	int len = entry->endpoint != NULL ? snprintf(out, ENDPOINT_SIZE, "%s", entry->endpoint)
+					  : snprintf(out, ENDPOINT_SIZE, "https://%s.blob.core.windows.net", entry->account);
+	if (finish_url(out, len, "endpoint", err) != 0)
+		return -1;
+	if (!names_account(out, entry->account))
+		return error_set(err, ERROR_INVALID,
+			"endpoint \"%s\" is neither https://%s.<host> nor https://<host>/%s, as the blob service of the account "
+			"is",
+			out, entry->account, entry->account);
+	return 0;
+}
+
+int endpoint_store(const struct build *b, char out[ENDPOINT_SIZE], struct error *err)
+{
+	return entry_storage(b->entry) == STORAGE_AZURE ? endpoint_azure(b, out, err) : endpoint_s3(b, out, err);
+}
+
+int endpoint_store_port(const struct build *b, int *port, struct error *err)
 {
 	char url[ENDPOINT_SIZE];
-	if (endpoint_s3(b, url, err) != 0)
+	if (endpoint_store(b, url, err) != 0)
 		return -1;
 	if (url_port(url, port, err) != 0)
-		return error_wrap(err, "S3_ENDPOINT");
+		return error_wrap(err, entry_storage(b->entry) == STORAGE_AZURE ? "endpoint" : "S3_ENDPOINT");
 	return 0;
+}
+
+bool endpoint_has_own_ca(const struct build *b)
+{
+	return b->s3_ca_pem != NULL && (entry_storage(b->entry) != STORAGE_AZURE || b->entry->endpoint != NULL);
 }
 
 int endpoint_broker(const struct settings *settings, char out[ENDPOINT_SIZE], struct error *err)

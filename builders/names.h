@@ -54,7 +54,8 @@
 // What the restore that serves read from the store: what the round in hand will read, about.
 #define ANN_EXPECTED_BYTES PGRO "expected-bytes"
 
-// Which backup the round in hand, or the last one, restores, as its engine said: what "latest" came to. A retry restores the same.
+// Which backup the round in hand, or the last one, restores, as its engine said: what "latest" came to. A retry restores the
+// same.
 #define ANN_BACKUP PGRO "backup"
 
 // Size of the next round's volume in bytes, when one was too small. Never less than the settings say.

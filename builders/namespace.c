@@ -1,4 +1,5 @@
 // The Namespace of a replica, and whose it is: the operator's rights in it and the account of its pods.
+#include "builders/azure.h"
 #include "builders/metadata.h"
 
 #define POD_SECURITY "pod-security.kubernetes.io/"
@@ -65,13 +66,22 @@ int build_role_binding(const struct build *b, json_t **out, struct error *err)
 	return json_made_whole(made, "RoleBinding " NAME_ROLE_BINDING, out, err);
 }
 
+static json_t *account_metadata(const struct build *b)
+{
+	AUTO(json) json_t *metadata = metadata_new(b, NAME_RESTORE_SERVICE_ACCOUNT, COMPONENT_RESTORE, NULL);
+	if (azure_uses_identity(b) && json_object_set_new(metadata, "annotations",
+					      json_pack("{s:s}", AZURE_ANN_CLIENT_ID, b->entry->client_id)) != 0)
+		return NULL;
+	return TAKE_PTR(metadata);
+}
+
 int build_service_account(const struct build *b, json_t **out, struct error *err)
 {
 	json_begin();
 	json_t *made = json_pack("{s:s, s:s, s:o, s:b}",
 		"apiVersion", "v1",
 		"kind", "ServiceAccount",
-		"metadata", metadata_new(b, NAME_RESTORE_SERVICE_ACCOUNT, COMPONENT_RESTORE, NULL),
+		"metadata", account_metadata(b),
 		"automountServiceAccountToken", 0);
 	return json_made_whole(made, "ServiceAccount " NAME_RESTORE_SERVICE_ACCOUNT, out, err);
 }

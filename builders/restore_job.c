@@ -1,5 +1,6 @@
 // A round's restore: its Secret, its volume and the Job that fills it.
 #include "base/quantity.h"
+#include "builders/azure.h"
 #include "builders/endpoint.h"
 #include "builders/engines/engine.h"
 #include "builders/exit_codes.h"
@@ -31,8 +32,10 @@ static int add_way_to_storage(
 {
 	if (entry_storage(b->entry) == STORAGE_FILE)
 		return 0;
-	if (b->s3_ca_pem != NULL && opaque_add_text(object, KEY_CA_CERTIFICATE, b->s3_ca_pem, err) != 0)
+	if (endpoint_has_own_ca(b) && opaque_add_text(object, KEY_CA_CERTIFICATE, b->s3_ca_pem, err) != 0)
 		return -1;
+	if (entry_storage(b->entry) == STORAGE_AZURE)
+		return azure_uses_identity(b) ? 0 : opaque_add_secret(object, AZURE_KEY_SAS, &credentials->sas_token, err);
 	return proxy_is_used(b) ? opaque_add_text(object, PROXY_KEY_BROKER_CA, b->broker_ca_pem, err)
 				: add_keys_of_the_store(object, credentials, err);
 }
@@ -114,6 +117,8 @@ static json_t *environment_of_s3(const struct build *b, const char *secret, cons
 
 static json_t *environment_of_storage(const struct build *b, const char *secret, const char *endpoint)
 {
+	if (entry_storage(b->entry) == STORAGE_AZURE)
+		return azure_environment(b, secret, endpoint);
 	return entry_storage(b->entry) == STORAGE_FILE ? json_pack("[o]", engine_backup_folder(b))
 						       : environment_of_s3(b, secret, endpoint);
 }
@@ -147,7 +152,7 @@ static json_t *mounts(const struct build *b)
 		return json_array_append_new(list, engine_backup_mount()) == 0 ? TAKE_PTR(list) : NULL;
 	if (proxy_is_used(b))
 		return json_array_append_new(list, proxy_engine_mount(b)) == 0 ? TAKE_PTR(list) : NULL;
-	if (b->s3_ca_pem != NULL && json_array_append_new(list, pod_mount(ENDPOINT_CA_VOLUME, ENDPOINT_CA_MOUNT, true)) != 0)
+	if (endpoint_has_own_ca(b) && json_array_append_new(list, pod_mount(ENDPOINT_CA_VOLUME, ENDPOINT_CA_MOUNT, true)) != 0)
 		return NULL;
 	return TAKE_PTR(list);
 }
@@ -161,8 +166,8 @@ static json_t *volumes(const struct build *b, const char *key, const char *secre
 		pod_volume_scripts(secret, POD_SCRIPT_RESTORE, NULL));
 	if (entry_storage(b->entry) == STORAGE_FILE)
 		return json_array_append_new(list, engine_backup_volume(b)) == 0 ? TAKE_PTR(list) : NULL;
-	if (b->s3_ca_pem != NULL && json_array_append_new(list, pod_volume_secret_file(ENDPOINT_CA_VOLUME, secret,
-									KEY_CA_CERTIFICATE, ENDPOINT_CA_FILE)) != 0)
+	if (endpoint_has_own_ca(b) && json_array_append_new(list, pod_volume_secret_file(ENDPOINT_CA_VOLUME, secret,
+									  KEY_CA_CERTIFICATE, ENDPOINT_CA_FILE)) != 0)
 		return NULL;
 	return TAKE_PTR(list);
 }
@@ -199,7 +204,9 @@ static json_t *pod(const struct build *b, const char *key, const char *secret, j
 	AUTO(json)
 	json_t *spec = json_pack("{s:s, s:s, s:[o]}", "restartPolicy", "Never", "serviceAccountName",
 		NAME_RESTORE_SERVICE_ACCOUNT, "containers", container);
-	AUTO(json) json_t *labels = json_pack("{s:s}", LABEL_JOB_KIND, LABEL_JOB_KIND_VALUE);
+	AUTO(json)
+	json_t *labels = json_pack("{s:s, s:s*}", LABEL_JOB_KIND, LABEL_JOB_KIND_VALUE, AZURE_LABEL_USE,
+		azure_uses_identity(b) ? AZURE_LABEL_USE_VALUE : NULL);
 	if (template == NULL || spec == NULL || labels == NULL || json_object_update(json_find(template, "spec"), spec) != 0 ||
 		json_object_update(json_find(template, "metadata", "labels"), labels) != 0)
 		return NULL;
@@ -219,7 +226,7 @@ static int make_pod(const struct build *b, const struct build_round *round, cons
 	char endpoint[ENDPOINT_SIZE];
 	const struct engine *engine = NULL;
 	AUTO(json) json_t *template = NULL;
-	if (endpoint_s3(b, endpoint, err) != 0 || engine_of(b, &engine, err) != 0)
+	if (endpoint_store(b, endpoint, err) != 0 || engine_of(b, &engine, err) != 0)
 		return -1;
 	json_begin();
 	json_t *container = pod_container(b, CONTAINER_RESTORE, engine_image(b, engine), POD_SCRIPT_RESTORE,

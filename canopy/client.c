@@ -179,5 +179,6 @@ void canopy_credentials_fini(struct canopy_credentials *credentials)
 	secret_fini(&credentials->secret_access_key);
 	secret_fini(&credentials->session_token);
 	secret_fini(&credentials->repo_password);
+	secret_fini(&credentials->sas_token);
 	credentials->expires_at_ms = 0;
 }

@@ -27,6 +27,7 @@ MUST_CHECK int canopy_worklist(struct canopy_client *client, struct worklist **o
 
 // Short-lived S3 keys and the password of the repository.
 struct canopy_credentials {
+	struct secret sas_token; // of Azure Blob: from a Secret that an entry names, never from canopy
 	struct secret access_key_id;
 	struct secret secret_access_key;
 	struct secret session_token;

@@ -132,6 +132,10 @@ static int read_optional_texts(const json_t *object, struct entry *e, struct err
 		{"snapshot_at", &e->snapshot_at},
 		{"engine", &e->engine},
 		{"secret", &e->secret},
+		{"stanza", &e->stanza},
+		{"account", &e->account},
+		{"endpoint", &e->endpoint},
+		{"client_id", &e->client_id},
 	};
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		const char *text = NULL;
@@ -252,7 +256,9 @@ int entry_from_json(const json_t *object, struct entry *out, struct error *err)
 void entry_fini(struct entry *entry)
 {
 	char **const texts[] = {&entry->type, &entry->intent, &entry->name, &entry->storage, &entry->bucket, &entry->prefix,
-		&entry->region, &entry->snapshot_id, &entry->snapshot_at, &entry->engine, &entry->secret, &entry->databases};
+		&entry->region, &entry->snapshot_id, &entry->snapshot_at, &entry->engine, &entry->secret, &entry->databases,
+
+		&entry->stanza, &entry->account, &entry->endpoint, &entry->client_id};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		free(*texts[i]);
 	json_decref(entry->params);
@@ -309,12 +315,15 @@ int entry_fingerprint(const struct entry *entry, char out[9], struct error *err)
 	AUTO(json) json_t *empty = json_object();
 	AUTO_FREE char *text = NULL;
 	unsigned char digest[ENCODE_SHA256_BYTES];
-	if (json_made(json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:O, s:s*, s:s*, s:s*}", "replica_id",
-			      entry->replica_id, "group_id", entry->group_id, "server_id", entry->server_id, "type", entry->type,
-			      "intent", entry->intent, "name", entry->name, "storage", entry->storage, "bucket", entry->bucket,
-			      "prefix", entry->prefix, "region", entry->region, "overdue_after_seconds",
-			      (json_int_t)entry->overdue_after_s, "params", entry->params == NULL ? empty : entry->params,
-			      "engine", entry->engine, "secret", entry->secret, "databases", entry->databases),
+	if (json_made(
+		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:O, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, "
+			      "s:s*}",
+			    "replica_id", entry->replica_id, "group_id", entry->group_id, "server_id", entry->server_id, "type",
+			    entry->type, "intent", entry->intent, "name", entry->name, "storage", entry->storage, "bucket",
+			    entry->bucket, "prefix", entry->prefix, "region", entry->region, "overdue_after_seconds",
+			    (json_int_t)entry->overdue_after_s, "params", entry->params == NULL ? empty : entry->params, "engine",
+			    entry->engine, "secret", entry->secret, "databases", entry->databases, "stanza", entry->stanza,
+			    "account", entry->account, "endpoint", entry->endpoint, "client_id", entry->client_id),
 		    "fingerprint", &declared, err) < 0)
 		return -1;
 	if (json_print(declared, &text, err) < 0 || encode_sha256(text, strlen(text), digest, err) < 0)

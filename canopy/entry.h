@@ -36,6 +36,11 @@ struct entry {
 	char *engine;            // WORKLIST_FILE only; NULL otherwise
 	char *secret;            // WORKLIST_FILE only: the Secret in OPERATOR_NAMESPACE with its credentials
 	char *databases;         // WORKLIST_FILE only: lines "FROM<tab>TO", names for databases of dumps; NULL: their own
+	// WORKLIST_FILE only, NULL where there is none:
+	char *stanza;                         // of pgBackRest's repository
+	char *account;                        // the storage account, with storage azure
+	char *endpoint;                       // its blob service, where that is none of the public cloud
+	char *client_id;                      // of the workload identity that may read it; NULL: a SAS is in the Secret
 	char namespace[ENTRY_NAMESPACE_SIZE]; // not kept in a pack
 	int known_intent;                     // enum settings_intent, -1 when we do not advertise it
 	// params.memory_request and memory_limit are bytes on the wire; as text they live here, so that intents_resolve() can

@@ -19,8 +19,8 @@ struct access {
 
 struct broker_callbacks access_callbacks(struct access *access);
 
-// The keys that an entry of WORKLIST_FILE names: a Secret of OPERATOR_NAMESPACE. Which it has to hold, the entry's engine says;
-// others stay empty.
+// The keys that an entry of WORKLIST_FILE names: a Secret of OPERATOR_NAMESPACE. Which it has to hold, the entry's storage and
+// engine say; others stay empty.
 MUST_CHECK int access_keys_from_secret(struct k8s_client *k8s, const struct settings *settings, const struct entry *entry,
 	struct canopy_credentials *out, struct error *err);
 

@@ -36,6 +36,8 @@ static int credentials_refused(struct manager *op, struct round_view *v, const s
 static int credentials_from_secret(
 	struct manager *op, const struct entry *entry, struct canopy_credentials *out, struct error *err)
 {
+	if (entry->secret == NULL && entry_storage(entry) == STORAGE_AZURE && entry->client_id != NULL)
+		return 0;
 	if (entry->secret == NULL)
 		return error_set(
 			err, ERROR_INVALID, "the entry names no secret (a Secret in %s)", op->settings->operator_namespace);

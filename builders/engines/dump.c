@@ -25,6 +25,8 @@ static json_t *environment_of_load(const struct build *b)
 const struct engine engine_dump = {
 	.which = ENGINE_DUMP,
 	.reads[STORAGE_S3] = {script_restore_dump, ENGINE_IMAGE("RCLONE_IMAGE", rclone_image)},
+	.reads[STORAGE_AZURE] = {script_restore_dump_azure, ENGINE_IMAGE("RCLONE_IMAGE", rclone_image)},
+	.reads_by_identity = {script_restore_dump_azure_identity, ENGINE_IMAGE("AZCOPY_IMAGE", azcopy_image)},
 	.reads[STORAGE_FILE] = {script_restore_dump_file, ENGINE_IMAGE("RCLONE_IMAGE", rclone_image)},
 	.environment = environment_of_job,
 	.prepare = {.script = script_prepare_dump, .environment = environment_of_load, .reads_backup = true},

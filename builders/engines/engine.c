@@ -1,5 +1,6 @@
 #include "builders/engines/engine.h"
 
+#include "builders/azure.h"
 #include "builders/pod.h"
 #include "builders/proxy.h"
 #include <stdio.h>
@@ -38,6 +39,8 @@ static int check_name(const struct build *b, const struct engine *engine, struct
 static const struct engine_reader *reader_of(const struct build *b, const struct engine *engine)
 {
 	enum settings_storage storage = entry_storage(b->entry);
+	if (azure_uses_identity(b))
+		return engine->reads_by_identity.script != NULL ? &engine->reads_by_identity : NULL;
 	return storage < STORAGE_COUNT && engine->reads[storage].script != NULL ? &engine->reads[storage] : NULL;
 }
 
@@ -56,6 +59,10 @@ static int check_storage(const struct build *b, const struct engine *engine, str
 {
 	char storages[STORAGES_SIZE];
 	name_storages(engine, storages);
+	if (azure_uses_identity(b) && engine->reads[STORAGE_AZURE].script != NULL && reader_of(b, engine) == NULL)
+		return error_set(err, ERROR_INVALID,
+			"engine %s cannot use a workload identity (client_id); hint: name a Secret with " AZURE_KEY_SAS,
+			engine_name(engine));
 	if (reader_of(b, engine) == NULL)
 		return error_set(err, ERROR_INVALID, "engine %s cannot read storage \"%s\", allowed is %s", engine_name(engine),
 			b->entry->storage, storages);
@@ -103,7 +110,8 @@ static int check_file(const struct build *b, struct error *err)
 int engine_of(const struct build *b, const struct engine **out, struct error *err)
 {
 	const struct engine *engine = find(b->settings, b->entry);
-	if (check_name(b, engine, err) != 0 || check_storage(b, engine, err) != 0 || check_file(b, err) != 0)
+	if (check_name(b, engine, err) != 0 || check_storage(b, engine, err) != 0 || check_file(b, err) != 0 ||
+		azure_check(b, err) != 0 || (engine->check != NULL && engine->check(b, err) != 0))
 		return -1;
 	if (engine_image(b, engine) == NULL)
 		return error_set(err, ERROR_INVALID, "setting %s is not set, backup type \"%s\" needs it",
@@ -127,7 +135,7 @@ const char *engine_script(const struct build *b, const struct engine *engine)
 bool engine_needs_password(const struct settings *settings, const struct entry *entry)
 {
 	const struct engine *engine = find(settings, entry);
-	return engine != NULL && engine->password_variable != NULL;
+	return engine != NULL && engine->password_variable != NULL && !engine->is_password_optional;
 }
 
 const struct engine *engine_said(const char *said)

@@ -38,8 +38,12 @@ struct engine_prepare {
 struct engine {
 	enum settings_engine which;
 	struct engine_reader reads[STORAGE_COUNT];
-	bool is_tls_only;              // it speaks to S3 by TLS alone, and so not with the proxy on loopback
-	const char *password_variable; // where it looks for the password of the repository; NULL: there is none
+	struct engine_reader reads_by_identity; // azure without a SAS, builders/azure.h; all zero: it cannot
+	bool is_tls_only;                       // it speaks to S3 by TLS alone, and so not with the proxy on loopback
+	const char *password_variable;          // where it looks for the password of the repository; NULL: there is none
+	bool is_password_optional;              // a repository may have none
+	// What else it wants of the entry: ERROR_INVALID says what. May be NULL.
+	int (*check)(const struct build *b, struct error *err);
 	// Further variables of the restore container, from the entry: a new array. NULL as in builders/metadata.h. May be NULL.
 	json_t *(*environment)(const struct build *b);
 	struct engine_prepare prepare;

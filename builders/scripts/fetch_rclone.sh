@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # From a store of objects with rclone, which has no configuration file. The part before this one says how to reach the store, in
-# RCLONE_CONFIG_STORE_*, which $container (bucket) it is, and in explain_store why rclone failed.
+# RCLONE_CONFIG_STORE_*, which $container (bucket) it is, and in explain_rclone why rclone failed.
 prefix=$(printf '%s' "$S3_PREFIX" | sed -e 's|^/*||' -e 's|/*$||')
 RCLONE_CONFIG=/tmp/rclone.conf
 export RCLONE_CONFIG
@@ -11,7 +11,7 @@ ask_store() { # COMMAND FOLDER OPTION...
 	command=$1
 	shift 2
 	[ -z "${S3_CA_FILE:-}" ] || set -- "$@" --ca-cert "$S3_CA_FILE"
-	run_engine rclone "$command" "$place" "$@" --log-format '' || explain_store
+	run_engine rclone "$command" "$place" "$@" --log-format '' || explain_rclone
 }
 
 # To a store of objects a folder is what objects are named by.

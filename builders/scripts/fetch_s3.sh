@@ -15,7 +15,7 @@ export RCLONE_CONFIG_STORE_TYPE RCLONE_CONFIG_STORE_PROVIDER RCLONE_CONFIG_STORE
 	RCLONE_CONFIG_STORE_REGION RCLONE_CONFIG_STORE_FORCE_PATH_STYLE RCLONE_CONFIG_STORE_LIST_VERSION \
 	RCLONE_CONFIG_STORE_NO_CHECK_BUCKET RCLONE_CONFIG_STORE_NO_HEAD_OBJECT
 
-explain_store() {
+explain_rclone() {
 	! grep -q 'directory not found' "$log" || fail "$EXIT_REPOSITORY_GONE" restore "there is no bucket $S3_BUCKET"
 	explain <<-ROWS
 	$EXIT_VOLUME_FULL no space left on device|disk quota exceeded

@@ -9,6 +9,8 @@ static int dump(json_t *all, enum settings_intent intent, enum settings_engine e
 	struct sample s;
 	sample_init(&s, intent, settings_engine_text[engine]);
 	sample_take_way(&s, way);
+	if (engine == ENGINE_PGBACKREST)
+		sample_in_azure(&s);
 	if (sparse) {
 		sample_without_tls(&s);
 		s.settings.node_selector_count = s.settings.toleration_count = s.settings.pod_annotation_count = 0;
@@ -39,6 +41,10 @@ int main(void)
 				return 1;
 			}
 		}
+	}
+	if (dump(all, INTENT_VERIFY, ENGINE_PGBACKREST, WAY_DIRECT, false, &err) != 0) {
+		(void)fprintf(stderr, "dump_objects: %s\n", err.text);
+		return 1;
 	}
 	return json_dumpf(all, stdout, JSON_INDENT(1)) == 0 ? 0 : 1;
 }

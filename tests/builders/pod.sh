@@ -5,12 +5,13 @@
 
 # The environment comes on stdin, one NAME=VALUE a line. DIRECTORY holds pgdata, run and message, which become /pgdata, /run/understory
 # and /dev/termination-log, and perhaps recorders (programs that come first in PATH), backup (which becomes /backup, read-only), tls (which becomes /run/understory-tls), psql and
-# postgres (in the place of the real ones) and passwd.
+# postgres (in the place of the real ones), passwd and hosts.
 pod() { # DIRECTORY COMMAND...
 	local directory=$1 variable options=()
 	shift
 	[ ! -d "$directory/recorders" ] || options+=(--ro-bind "$directory/recorders" /recorders)
 	[ ! -e "$directory/passwd" ] || options+=(--ro-bind "$directory/passwd" /etc/passwd)
+	[ ! -e "$directory/hosts" ] || options+=(--ro-bind "$directory/hosts" /etc/hosts)
 	[ ! -e "$directory/psql" ] || options+=(--ro-bind /usr/lib/postgresql/15/bin/psql /real-psql
 		--ro-bind "$directory/psql" /usr/lib/postgresql/15/bin/psql)
 	[ ! -d "$directory/backup" ] || options+=(--ro-bind "$directory/backup" /backup)

@@ -39,6 +39,8 @@ static void sample_settings(struct settings *settings)
 		.rclone_image = text("example.org/rclone:1.69"),
 		.walg_image = text("example.org/wal-g:3.0"),
 		.postgres_newest_major = 18,
+		.pgbackrest_image = text("example.org/pgbackrest:2.55"),
+		.azcopy_image = text("example.org/azcopy:10"),
 		.postgres_image = text("example.org/postgres"),
 		.s3_endpoint = text("http://s3.example.org:7480/"),
 		.credentials = CREDENTIALS_DIRECT,
@@ -71,6 +73,7 @@ void sample_init(struct sample *s, enum settings_intent intent, const char *engi
 		.snapshot_id = text(SAMPLE_SNAPSHOT),
 		.snapshot_at = text("2026-11-19T22:00:00Z"),
 		.engine = text(engine),
+		.stanza = text("main"),
 		.namespace = "nauru-prod-21779af8",
 		.known_intent = (int)intent,
 	};
@@ -98,7 +101,15 @@ void sample_init(struct sample *s, enum settings_intent intent, const char *engi
 	s->credentials = (struct canopy_credentials){.access_key_id = secret("AKIA"),
 		.secret_access_key = secret("very/secret"),
 		.session_token = secret("token=="),
-		.repo_password = secret("repository")};
+		.repo_password = secret("repository"),
+		.sas_token = secret("sp=rl&sig=secret")};
+}
+
+void sample_in_azure(struct sample *s)
+{
+	s->entry.engine = text("pgbackrest");
+	s->entry.storage = text("azure");
+	s->entry.account = text("hospital");
 }
 
 void sample_take_way(struct sample *s, enum sample_way way)

@@ -22,7 +22,7 @@ struct sample {
 	struct canopy_credentials credentials;
 };
 
-// Fill *s for an intent and an engine ("kopia" or "restic"). s must not move afterwards.
+// Fill *s for an intent and an engine ("kopia", "restic", "pgbackrest"). s must not move afterwards.
 void sample_init(struct sample *s, enum settings_intent intent, const char *engine);
 
 // How a restore comes by its keys. sample_init() takes WAY_DIRECT.
@@ -31,6 +31,9 @@ void sample_take_way(struct sample *s, enum sample_way way);
 
 // As POSTGRES_TLS=off has it; sample_init() has it on.
 void sample_without_tls(struct sample *s);
+
+// In Azure Blob, which pgBackRest can read, by a SAS.
+void sample_in_azure(struct sample *s);
 
 // All objects of a replica and of one round, with an Event about each kind of thing, as one array.
 MUST_CHECK int sample_objects(const struct sample *s, json_t **out, struct error *err);

@@ -193,12 +193,14 @@ static void every_container_meets_every_rule(void **state)
 {
 	(void)state;
 	for (int intent = 0; intent < INTENT_COUNT; intent++) {
-		for (int variant = 0; variant < 2 * WAY_COUNT; variant++) {
+		for (int variant = 0; variant < 3 * WAY_COUNT; variant++) {
 			struct error err = {0};
 			struct sample s;
-			enum settings_engine engine = variant % 2 == 0 ? ENGINE_KOPIA : ENGINE_RESTIC;
-			sample_init(&s, (enum settings_intent)intent, settings_engine_text[engine]);
-			sample_take_way(&s, (enum sample_way)(variant / 2));
+			static const char *const engines[] = {"kopia", "restic", "pgbackrest"};
+			sample_init(&s, (enum settings_intent)intent, engines[variant % 3]);
+			if (variant % 3 == 2)
+				sample_in_azure(&s);
+			sample_take_way(&s, (enum sample_way)(variant / 3));
 			AUTO(json) json_t *both = NULL;
 			assert_ok(pods(&s, &both, &err), err);
 			for (size_t p = 0; p < json_array_size(both); p++) {
