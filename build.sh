@@ -4,7 +4,7 @@
 #   ./build.sh            build into build/
 #   ./build.sh test       every test, under sanitizers, with both compilers; ends with "N passed, N failed"; with --all every fault too
 #   ./build.sh demo       the main job end to end on real parts (--keep leaves it up)
-#   ./build.sh bench      the benchmarks (scale, proxy, restore, page, verdicts), also written to build/bench/
+#   ./build.sh bench      the benchmarks (scale, proxy, restore, page, verdicts; azure: Azurite and azcopy), also written to build/bench/
 #   ./build.sh faults     a fault at every request of the operator, one by one (20 minutes), or: faults TEXT for those that name it; also
 #                         written to build/bench/faults.json
 #   ./build.sh fuzz       the fuzz targets for 10 s each, or: fuzz TARGET|all [SECONDS]; what they find goes to build/fuzz/TARGET/, the
@@ -136,10 +136,13 @@ bench() {
 	clean_environment
 	build
 	local name=${1:-scale}
-	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: scale, proxy, restore, page, verdicts"; return 1; }
+	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: scale, proxy, restore, page, verdicts, azure"; return 1; }
 	[ "$name" != proxy ] || need nginx-light haproxy
 	[ "$name" != verdicts ] || need mmdebstrap
-	[ "$name" != verdicts ] || command -v npm >/dev/null || need npm
+	case $name in
+	verdicts | azure) command -v npm >/dev/null || need npm ;;
+	esac
+	[ "$name" != azure ] || need libsecret-1-0 # azcopy does not start without
 	mkdir -p build/bench
 	"tests/bench/$name.sh"
 }

@@ -9,6 +9,8 @@ scripts=$1
 modules=${2:-}
 # shellcheck source=tests/builders/script_lib.sh
 . "$(dirname "$0")/script_lib.sh"
+# shellcheck source=tests/builders/pgbackrest_lib.sh
+. "$(dirname "$0")/pgbackrest_lib.sh"
 support=$here/../support
 for needed in rclone openssl curl; do
 	command -v "$needed" >/dev/null || { echo "1..0 # SKIP $needed is not installed"; exit 0; }
@@ -24,6 +26,16 @@ make_certificate() {
 		-extfile <(echo subjectAltName=DNS:hospital.blob.core.windows.net,DNS:login.microsoftonline.com) \
 		-out "$work/store.crt" 2>/dev/null
 	chmod 644 "$work/repository/ca.crt"
+}
+
+# Only for Azurite: builders/script_pgbackrest has the double.
+make_pgbackrest_repository() {
+	[ -n "$modules" ] || return 0
+	install -d -o postgres "$work/blobs" "$work/blobs/backups"
+	store_options=repo1-path=$work/blobs/backups/pgbackrest
+	make_stanza
+	make_backups
+	source_stops
 }
 
 # The folder nights/new of container backups: a backup of a small cluster, as the maker of backups leaves it.
@@ -186,6 +198,16 @@ test_sas_failures() {
 	ROWS
 }
 
+test_pgbackrest() {
+	[ -n "$modules" ] || return 0
+	azure_pod pgbackrest
+	run restore-pgbackrest < <(environment "$incremental" AZURE_SAS_TOKEN="$(sas rl 60)" STANZA=main S3_PREFIX=/pgbackrest \
+		REPOSITORY_PASSWORD=)
+	is "pgBackRest restores" "0 15 pgbackrest 2.45" "$status $(message '.postgres_version + " " + .engine')"
+	new_address
+	is "pgBackRest: all rows are there" "1230|12" "$(rows_of_restored)"
+}
+
 # --- by workload identity ---
 
 by_identity() { # SNAPSHOT_ID [VARIABLE]...
@@ -228,6 +250,7 @@ test_identity_failures() {
 }
 
 make_certificate
+make_pgbackrest_repository >&2
 make_backup >&2
 start_store >&2 || { echo "Bail out! no store: $(cat "$work/store.log")"; exit 1; }
 make_azcopy
@@ -239,4 +262,4 @@ for script in restore-basebackup-azure restore-basebackup-azure-identity; do
 	shellcheck -s sh "$scripts/$script.sh" >&2
 	verdict $? "$script.sh as it is shipped"
 done
-run_tests test_sas test_sas_failures test_identity test_identity_failures
+run_tests test_sas test_sas_failures test_pgbackrest test_identity test_identity_failures
