@@ -95,6 +95,14 @@ static void pgbackrest_has_no_identity(void **state)
 		"engine pgbackrest cannot use a workload identity (client_id); hint: name a Secret with sasToken");
 }
 
+// The keys of a restore's Secret, without its script.
+static void assert_keys(json_t *secret, const char *expected)
+{
+	json_t *data = json_object_get(secret, "data");
+	assert_int_equal(json_object_del(data, "restore.sh"), 0);
+	assert_json("Secret", data, expected);
+}
+
 static const json_t *restore_container(const json_t *job)
 {
 	return json_array_get(json_find(job, "spec", "template", "spec", "containers"), 0);
@@ -125,8 +133,7 @@ static void the_restore_has_a_sas_from_its_secret(void **state)
 	assert_int_equal(json_array_size(json_find(job, "spec", "template", "spec", "containers")), 1);
 
 	assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &secret, &err), err);
-	assert_json("Secret", json_find(secret, "data"),
-		"{'repositoryPassword':'cmVwb3NpdG9yeQ==', 'sasToken':'c3A9cmwmc2lnPXNlY3JldA=='}");
+	assert_keys(secret, "{'repositoryPassword':'cmVwb3NpdG9yeQ==', 'sasToken':'c3A9cmwmc2lnPXNlY3JldA=='}");
 }
 
 // Azure's public cloud has certificates of public CAs, whatever another store of this cluster has.
@@ -169,21 +176,25 @@ static void an_identity_needs_no_secret(void **state)
 	(void)state;
 	struct error err = {0};
 	struct sample s;
-	char client[] = CLIENT, endpoint[] = "https://hospital.blob.example.org:8443";
+	char engine[] = "basebackup", client[] = CLIENT, endpoint[] = "https://hospital.blob.example.org:8443";
 	sample_init(&s, INTENT_VERIFY, NULL);
 	sample_in_azure(&s);
+	s.entry.engine = engine;
 	s.entry.client_id = client;
 	AUTO(json) json_t *account = NULL;
+	AUTO(json) json_t *job = NULL;
 	AUTO(json) json_t *policies = NULL;
 	AUTO(json) json_t *others = NULL;
 	AUTO(json) json_t *secret = NULL;
 	assert_ok(build_service_account(&s.build, &account, &err), err);
 	assert_json("annotations", json_find(account, "metadata", "annotations"),
 		"{'azure.workload.identity/client-id':'" CLIENT "'}");
-	AUTO(json) json_t *environment = azure_environment(&s.build, "x", "y");
-	assert_null(named(environment, "AZURE_SAS_TOKEN"));
+	assert_ok(build_restore_job(&s.build, &s.round, &job, &err), err);
+	assert_str("true", job, "spec", "template", "metadata", "labels", "azure.workload.identity/use");
+	assert_str("example.org/azcopy:10", restore_container(job), "image");
+	assert_null(named(json_find(restore_container(job), "env"), "AZURE_SAS_TOKEN"));
 	assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &secret, &err), err);
-	assert_json("Secret", json_find(secret, "data"), "{'repositoryPassword':'cmVwb3NpdG9yeQ=='}");
+	assert_keys(secret, "{'repositoryPassword':'cmVwb3NpdG9yeQ=='}");
 
 	assert_ok(build_network_policies(&s.build, &policies, &err), err);
 	assert_json("egress", egress_of_restores(policies), "[{'protocol':'TCP','port':443}]");
