@@ -50,6 +50,35 @@ int settings_check_sizing(const struct settings_for_intent *s, struct error *err
 	return 0;
 }
 
+// As the API server wants the key of an annotation: a name of at most 63, with the domain of its owner and a slash before it or
+// not (https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/).
+static bool is_annotation_key(const char *key)
+{
+	static const char alnum[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+	const char *slash = strchr(key, '/');
+	const char *name = slash == NULL ? key : slash + 1;
+	size_t len = strlen(name), owner = slash == NULL ? 0 : (size_t)(slash - key);
+	if (slash != NULL && (owner == 0 || owner > 253 || strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789.-") != owner))
+		return false;
+	return len >= 1 && len <= 63 && strspn(name, alnum) >= 1 && strchr(alnum, name[len - 1]) != NULL &&
+	       strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == len;
+}
+
+static int check_service(const struct settings_for_intent *s, bool is_verify, struct error *err)
+{
+	if (is_verify && s->service_type != SERVICE_CLUSTER_IP)
+		return error_set(err, ERROR_INVALID,
+			"serviceType is %s, allowed is ClusterIP: nobody but the operator comes to what is to be proven",
+			settings_service_text[s->service_type]);
+	for (size_t i = 0; i < s->service_annotation_count; i++) {
+		if (!is_annotation_key(s->service_annotations[i].key))
+			return error_set(err, ERROR_INVALID,
+				"serviceAnnotations: \"%.300s\" is no name of an annotation, allowed is NAME or OWNER/NAME",
+				s->service_annotations[i].key);
+	}
+	return 0;
+}
+
 static int check(const struct settings *s, struct error *err)
 {
 	static const char exclude[] = "exclude each other, set one";
@@ -66,7 +95,7 @@ static int check(const struct settings *s, struct error *err)
 			"intents.verify.allowResetWal is on, allowed is off: a database without its log proves nothing about the "
 			"backup");
 	for (int i = 0; i < INTENT_COUNT; i++) {
-		if (settings_check_sizing(&s->intents[i], err) < 0)
+		if (settings_check_sizing(&s->intents[i], err) < 0 || check_service(&s->intents[i], i == INTENT_VERIFY, err) < 0)
 			return error_wrap(err, "intents.%s", settings_intent_text[i]);
 	}
 	return 0;

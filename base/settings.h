@@ -39,12 +39,20 @@ enum settings_engine {
 enum settings_storage { STORAGE_S3, STORAGE_AZURE, STORAGE_FILE, STORAGE_COUNT };
 
 enum settings_depth { DEPTH_QUICK, DEPTH_DEEP };
+enum settings_service { SERVICE_CLUSTER_IP, SERVICE_NODE_PORT, SERVICE_LOAD_BALANCER };
 
 // The texts that stand for the values above, in worklists and settings.
 extern const char *const settings_intent_text[INTENT_COUNT];
 extern const char *const settings_storage_text[STORAGE_COUNT];
-extern const char *const settings_engine_text[]; // NULL at the end, as the next one
+extern const char *const settings_engine_text[]; // NULL at the end, as the next ones
 extern const char *const settings_depth_text[];
+extern const char *const settings_service_text[];
+
+// A key and a value, for nodeSelector and annotations.
+struct settings_pair {
+	char *key;
+	char *value;
+};
 
 // Per intent; a worklist entry's params may override what canopy's operators can set (canopy/intents.h).
 struct settings_for_intent {
@@ -54,17 +62,15 @@ struct settings_for_intent {
 	char *cpu_limit;
 	char *memory_request;
 	char *memory_limit;
-	int64_t ready_timeout_ms;    // from the Deployment's creation to available, recovery not counted
-	int64_t switchover_grace_ms; // how long the old round's objects stay after the switch
-	int64_t minimum_ttl_ms;      // shortest time between two restores of one replica
-	enum settings_depth depth;   // quick: it comes up whole; deep: all that is stored is read too
-	bool allow_reset_wal;        // serve what comes up only with its WAL reset; never for verify
-};
-
-// A key and a value, for nodeSelector and annotations.
-struct settings_pair {
-	char *key;
-	char *value;
+	int64_t ready_timeout_ms;           // from the Deployment's creation to available, recovery not counted
+	int64_t switchover_grace_ms;        // how long the old round's objects stay after the switch
+	int64_t minimum_ttl_ms;             // shortest time between two restores of one replica
+	enum settings_depth depth;          // quick: it comes up whole; deep: all that is stored is read too
+	bool allow_reset_wal;               // serve what comes up only with its WAL reset; never for verify
+	enum settings_service service_type; // of Service postgres; for verify always SERVICE_CLUSTER_IP
+	struct settings_pair *service_annotations;
+	size_t service_annotation_count;
+	int64_t service_timeout_ms; // of the connection test through the Service, the wait for an address included
 };
 
 struct settings_toleration {

@@ -16,6 +16,7 @@ const char *const settings_engine_text[] = {
 #undef X
 		NULL};
 const char *const settings_depth_text[] = {"quick", "deep", NULL};
+const char *const settings_service_text[] = {"ClusterIP", "NodePort", "LoadBalancer", NULL};
 
 static const char *const http_schemes[] = {"http", "https", NULL};
 static const char *const socks_schemes[] = {"socks5", "socks5h", NULL};
@@ -114,6 +115,7 @@ static const struct setting table[] = {
 
 // Per intent, in the order of enum settings_intent.
 #define AT(member) .offset = offsetof(struct settings_for_intent, member)
+#define LIST(member, count) AT(member), .offset2 = offsetof(struct settings_for_intent, count)
 static const struct {
 	struct setting row;
 	const char *otherwise[INTENT_COUNT];
@@ -138,8 +140,17 @@ static const struct {
 	{{NULL, "allowResetWal", SETTING_SWITCH, AT(allow_reset_wal),
 		.help = "Where recovery fails, reset the write-ahead log and serve what is left, reported as a failure; never for verify."},
 		{"off", "off", "off"}},
+	{{NULL, "serviceType", SETTING_CHOICE, AT(service_type), .choices = settings_service_text,
+		.help = "How Service postgres is reached: within the cluster, by a port of each node, or by a load balancer; verify: ClusterIP."},
+		{"ClusterIP", "ClusterIP", "ClusterIP"}},
+	{{NULL, "serviceAnnotations", SETTING_PAIRS, LIST(service_annotations, service_annotation_count),
+		.help = "Annotations of Service postgres, such as a cloud's for its load balancers or tailscale.com/hostname."}, {NULL}},
+	{{NULL, "serviceTimeout", SETTING_DURATION, AT(service_timeout_ms), .minimum = SECOND, .maximum = DAY,
+		.help = "How long the connection test through the Service may take, the wait for a load balancer's address included."},
+		{"2m", "2m", "2m"}},
 };
 #undef AT
+#undef LIST
 // clang-format on
 
 #define ROWS (sizeof(table) / sizeof(table[0]))

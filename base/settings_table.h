@@ -67,6 +67,13 @@ MUST_CHECK int setting_name(const struct setting_place *place, struct buf *out, 
 // ERROR_INVALID: the value and what is allowed, without the name: the caller knows where it stands.
 MUST_CHECK int setting_set(struct settings *settings, const struct setting_place *place, const char *text, struct error *err);
 
+// The list of a row of SETTING_PAIRS, to be filled.
+struct setting_pairs {
+	struct settings_pair **list;
+	size_t *count;
+};
+struct setting_pairs setting_pairs(struct settings *settings, const struct setting_place *place);
+
 // What is allowed, in words.
 MUST_CHECK int setting_allowed(const struct setting *row, struct buf *out, struct error *err);
 

@@ -22,9 +22,21 @@ static const void *slot_const(const struct settings *settings, const struct sett
 
 static size_t list_count(const struct settings *settings, const struct setting_place *place)
 {
+	const char *base = place->intent < 0 ? (const char *)settings : (const char *)&settings->intents[place->intent];
 	size_t count;
-	memcpy(&count, (const char *)settings + place->row->offset2, sizeof(count));
+	memcpy(&count, base + place->row->offset2, sizeof(count));
 	return count;
+}
+
+static size_t *list_count_slot(struct settings *settings, const struct setting_place *place)
+{
+	char *base = place->intent < 0 ? (char *)settings : (char *)&settings->intents[place->intent];
+	return (void *)(base + place->row->offset2);
+}
+
+struct setting_pairs setting_pairs(struct settings *settings, const struct setting_place *place)
+{
+	return (struct setting_pairs){.list = slot(settings, place), .count = list_count_slot(settings, place)};
 }
 
 static bool has_control_character(const char *text)
@@ -424,7 +436,7 @@ static void release_list(struct settings *settings, const struct setting_place *
 	void **list = slot(settings, place);
 	free(*list);
 	*list = NULL;
-	memset((char *)settings + place->row->offset2, 0, sizeof(size_t));
+	*list_count_slot(settings, place) = 0;
 }
 
 void setting_release(struct settings *settings, const struct setting_place *place)

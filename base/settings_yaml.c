@@ -39,13 +39,14 @@ static int scalar(const struct source *from, const struct yamltree *node, char *
 }
 
 static int read_pairs(
-	const struct source *from, const struct yamltree *node, struct settings_pair **out, size_t *count, struct error *err)
+	const struct source *from, const struct setting_place *place, const struct yamltree *node, struct error *err)
 {
-	*out = calloc(node->count + 1, sizeof(**out));
-	if (*out == NULL)
+	struct setting_pairs out = setting_pairs(from->settings, place);
+	*out.list = calloc(node->count + 1, sizeof(**out.list));
+	if (*out.list == NULL)
 		return error_no_memory(err, node->key);
 	for (size_t i = 0; i < node->count; i++) {
-		struct settings_pair *pair = &(*out)[(*count)++];
+		struct settings_pair *pair = &(*out.list)[(*out.count)++];
 		pair->key = strdup(node->children[i].key);
 		if (pair->key == NULL)
 			return error_no_memory(err, node->key);
@@ -192,11 +193,8 @@ static int read_setting(
 		return read_tolerations(from, node, err);
 	if (type == SETTING_ENGINES)
 		return read_engines(from, node, err);
-	if (type == SETTING_PAIRS) {
-		bool is_selector = strcmp(place->row->key, "nodeSelector") == 0;
-		return is_selector ? read_pairs(from, node, &settings->node_selector, &settings->node_selector_count, err)
-				   : read_pairs(from, node, &settings->pod_annotations, &settings->pod_annotation_count, err);
-	}
+	if (type == SETTING_PAIRS)
+		return read_pairs(from, place, node, err);
 	return setting_set(settings, place, node->text, err) < 0 ? complain(from, node, err) : 0;
 }
 

@@ -104,7 +104,7 @@
 // First 8 hex of SHA-256 of "<snapshot id>\n<attempt>".
 MUST_CHECK int round_key(const char *snapshot_id, int attempt, char out[ROUND_KEY_SIZE], struct error *err);
 
-// restore-<key> (Secret and Job), pgdata-<key>, postgres-<key> (Secret and Deployment).
+// restore-<key> (Secret and Job), pgdata-<key>, postgres-<key> (Secret, Deployment and Service).
 void name_restore(const char *key, char out[OBJECT_NAME_SIZE]);
 void name_pvc(const char *key, char out[OBJECT_NAME_SIZE]);
 void name_deployment(const char *key, char out[OBJECT_NAME_SIZE]);

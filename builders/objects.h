@@ -64,6 +64,8 @@ MUST_CHECK int build_analytics_secret(const struct build *b, const struct secret
 MUST_CHECK int build_analytics_tls(const char *postgres_ca_pem, json_t **out, struct error *err);
 // The certificate that PostgreSQL shows, and the CAs to check it with. ERROR_INTERNAL without postgres_ca_pem.
 MUST_CHECK int build_tls_secret(const struct build *b, const struct cert_pair *pair, json_t **out, struct error *err);
+// Service postgres, of the type and with the annotations of the intent: it leads to this round; NULL: to none, until one has been
+// proven.
 MUST_CHECK int build_service(const struct build *b, const char *round_key, json_t **out, struct error *err);
 
 // Of a round. With CREDENTIALS=direct the Secret holds keys of the store and the restore uses them; with CREDENTIALS=proxy the
@@ -84,6 +86,11 @@ MUST_CHECK int build_database_secret(const struct build *b, const struct build_r
 // Secret postgres-<key> has to be there; and postgres-tls when settings->postgres_tls says that its pod speaks TLS.
 MUST_CHECK int build_deployment(const struct build *b, const struct build_round *round, const struct build_restored *restored,
 	json_t **out, struct error *err);
+
+// Service postgres-<key>, by which the round is tested before Service postgres leads to it: within the cluster, whatever the
+// intent's type is. It belongs to the Deployment with this uid and goes with it.
+MUST_CHECK int build_round_service(
+	const struct build *b, const struct build_round *round, const char *deployment_uid, json_t **out, struct error *err);
 
 // A strategic merge patch that sizes the containers of a round's Deployment as b->sizing says, and nothing else: what a newer
 // operator would build otherwise comes with the next round. It is for the Deployment with this uid alone.

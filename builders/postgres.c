@@ -89,22 +89,62 @@ int build_tls_secret(const struct build *b, const struct cert_pair *pair, json_t
 	return 0;
 }
 
-// One key a line.
+// Steals metadata. One key a line.
 // clang-format off
+static json_t *service_to(const struct build *b, const char *round_key, enum settings_service type, json_t *metadata)
+{
+	return json_pack("{s:s, s:s, s:o, s:{s:s, s:o, s:[{s:s, s:s, s:i, s:i}]}}",
+		"apiVersion", "v1",
+		"kind", "Service",
+		"metadata", metadata,
+		"spec",
+			"type", settings_service_text[type],
+			"selector", metadata_selector(b, COMPONENT_DATABASE, round_key),
+			"ports", "name", "postgres", "protocol", "TCP", "port", POD_POSTGRES_PORT, "targetPort", POD_POSTGRES_PORT);
+}
+// clang-format on
+
+static json_t *service_metadata(const struct build *b)
+{
+	AUTO(json) json_t *metadata = metadata_new(b, NAME_SERVICE, COMPONENT_DATABASE, NULL);
+	AUTO(json) json_t *annotations = json_object();
+	for (size_t i = 0; i < b->sizing.service_annotation_count; i++) {
+		const struct settings_pair *pair = &b->sizing.service_annotations[i];
+		if (json_object_set_new(annotations, pair->key, json_string(pair->value)) != 0)
+			return NULL;
+	}
+	if (json_object_size(annotations) > 0 && json_object_set(metadata, "annotations", annotations) != 0)
+		return NULL;
+	return TAKE_PTR(metadata);
+}
+
+// No round has this key: keys are hex.
+#define NO_ROUND "none"
+
 int build_service(const struct build *b, const char *round_key, json_t **out, struct error *err)
 {
 	json_begin();
-	json_t *made = json_pack("{s:s, s:s, s:o, s:{s:s, s:o, s:[{s:s, s:s, s:i, s:i}]}}",
-		"apiVersion", "v1",
-		"kind", "Service",
-		"metadata", metadata_new(b, NAME_SERVICE, COMPONENT_DATABASE, NULL),
-		"spec",
-			"type", "ClusterIP",
-			"selector", metadata_selector(b, COMPONENT_DATABASE, round_key),
-			"ports", "name", "postgres", "protocol", "TCP", "port", POD_POSTGRES_PORT, "targetPort", POD_POSTGRES_PORT);
+	json_t *made = service_to(b, round_key == NULL ? NO_ROUND : round_key, b->sizing.service_type, service_metadata(b));
 	return json_made_whole(made, "Service " NAME_SERVICE, out, err);
 }
-// clang-format on
+
+static json_t *round_service_metadata(const struct build *b, const char *name, const char *key, const char *deployment_uid)
+{
+	AUTO(json) json_t *metadata = metadata_new(b, name, COMPONENT_DATABASE, key);
+	json_t *owners = json_pack(
+		"[{s:s, s:s, s:s, s:s}]", "apiVersion", "apps/v1", "kind", "Deployment", "name", name, "uid", deployment_uid);
+	return json_object_set_new(metadata, "ownerReferences", owners) != 0 ? NULL : TAKE_PTR(metadata);
+}
+
+int build_round_service(
+	const struct build *b, const struct build_round *round, const char *deployment_uid, json_t **out, struct error *err)
+{
+	char name[OBJECT_NAME_SIZE];
+	name_deployment(round->key, name);
+	json_begin();
+	json_t *made = service_to(b, round->key, SERVICE_CLUSTER_IP, round_service_metadata(b, name, round->key, deployment_uid));
+	return json_made_whole(made, name, out, err);
+}
 
 static json_t *mounts(void)
 {

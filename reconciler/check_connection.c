@@ -291,7 +291,7 @@ int check_connection_open(const struct check_connection_options *options, struct
 		if (attempt(options, out, &last) == 0)
 			return 0;
 		int64_t again_mono_ms = clock_mono_ms() + RETRY_PAUSE_MS;
-		if (last.kind != ERROR_TRANSIENT || again_mono_ms >= options->connect_by_mono_ms)
+		if (last.kind != ERROR_TRANSIENT || options->is_single || again_mono_ms >= options->connect_by_mono_ms)
 			break;
 		if (check_connection_sleep(options->cancel, again_mono_ms, &last) < 0)
 			break;

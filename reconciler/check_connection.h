@@ -38,6 +38,7 @@ struct check_connection_options {
 	int64_t finish_by_mono_ms;  // of all statements; see check_connection_set_limit()
 	bool is_long;               // statements may take hours: it is only here that the time is watched, and a server from
 				    // 14 ends a statement on its own when we are gone. Else the server has a statement_timeout.
+	bool is_single;             // one attempt and no other
 	const atomic_bool *cancel;
 };
 

@@ -25,6 +25,9 @@ const struct check_limits check_limits_default = {
 			[CHECK_STAGE_INDEXES] = 1800000,
 			[CHECK_STAGE_CHECKSUMS] = 60000,
 		},
+	.service_tries = 5,
+	.service_pause_ms = 2000,
+	.service_pause_max_ms = 30000,
 	.object_ms = 600000,
 	.ms_per_gib = 300000, // 3.5 MB/s: a volume that is slower is no place for a database
 };
@@ -41,13 +44,22 @@ static int (*const stages[CHECK_STAGE_COUNT])(struct check_run *run, struct erro
 	[CHECK_STAGE_ROWS] = check_stage_rows,
 	[CHECK_STAGE_INDEXES] = check_stage_indexes,
 	[CHECK_STAGE_CHECKSUMS] = check_stage_checksums,
+	[CHECK_STAGE_SERVICE] = check_stage_service,
 };
+
+static bool is_asked_for(const struct check_request *request, int stage)
+{
+	if (stage == CHECK_STAGE_SERVICE)
+		return request->find_service != NULL;
+	return stage < CHECK_STAGE_QUICK_COUNT || request->depth == DEPTH_DEEP;
+}
 
 static int run_stage(struct check_run *run, enum check_stage stage, json_t *times, struct error *err)
 {
 	int64_t began_mono_ms = clock_mono_ms();
 	run->stage = stage;
-	run->stage_ends_mono_ms = began_mono_ms + run->limits->ms[stage];
+	run->stage_ends_mono_ms =
+		began_mono_ms + (stage == CHECK_STAGE_SERVICE ? run->request->service_timeout_ms : run->limits->ms[stage]);
 	(void)snprintf(run->result->stage, sizeof(run->result->stage), "%s", check_stage_text[stage]);
 
 	int rc = stages[stage](run, err);
@@ -66,13 +78,13 @@ void check_database(const struct check_request *request, const struct check_limi
 	struct check_run run = {
 		.request = request, .limits = limits, .cancel = cancel, .result = result, .skipped = skipped, .notes = notes};
 	*result = (struct check_result){.grade = GRADE_CLEAN, .details = json_object()};
-	int count = request->depth == DEPTH_DEEP ? CHECK_STAGE_COUNT : CHECK_STAGE_QUICK_COUNT;
 
-	for (int stage = 0; stage < count; stage++) {
-		if (run_stage(&run, (enum check_stage)stage, times, &err) == 0)
+	for (int stage = 0; stage < CHECK_STAGE_COUNT; stage++) {
+		if (!is_asked_for(request, stage) || run_stage(&run, (enum check_stage)stage, times, &err) == 0)
 			continue;
-		// Only what the database itself said is the backup's fault (reconciler/check_connection.h).
-		bool is_its_fault = err.kind == ERROR_INVALID || err.kind == ERROR_NOT_FOUND;
+		// Only what the database itself said is the backup's fault (reconciler/check_connection.h), and not what was said
+		// by whoever is at the end of a Service.
+		bool is_its_fault = stage != CHECK_STAGE_SERVICE && (err.kind == ERROR_INVALID || err.kind == ERROR_NOT_FOUND);
 		result->grade = is_its_fault ? GRADE_FAILED : GRADE_INCONCLUSIVE;
 		(void)snprintf(result->cause, sizeof(result->cause), "%s", err.text);
 		check_run_make_text(result->cause);

@@ -1,9 +1,11 @@
 // The checks of one restored database server, stage by stage, on the caller's thread.
 //
 // The stages are in the order of enum check_stage; the first that does not pass ends the check and names itself in the result. A
-// quick check ends with `catalogs`; a deep one goes on to read all that is stored, and ships none of it. Each stage has a limit
-// in check_limits_default, those of a deep check one that grows with what there is to read: it is over time when the limit is,
-// and then the check is inconclusive, since a slow volume is not the backup's fault.
+// quick check looks as far as `catalogs`; a deep one goes on to read all that is stored, and ships none of it. The last stage of
+// both is the way that people come in by: whatever goes wrong on it leaves the backup unjudged, and comes after all that could
+// speak against the backup. Each stage has a limit in check_limits_default, those of a deep check one that grows with what there
+// is to read: it is over time when the limit is, and then the check is inconclusive, since a slow volume is not the backup's
+// fault.
 #ifndef RECONCILER_CHECK_DATABASE_H
 #define RECONCILER_CHECK_DATABASE_H
 
@@ -21,14 +23,15 @@
 	X(CHECK_STAGE_TABLES, "tables")           /* deep: each table is sound as a structure, by amcheck */                 \
 	X(CHECK_STAGE_ROWS, "rows")               /* deep: each row can be read, with what is stored beside it */            \
 	X(CHECK_STAGE_INDEXES, "indexes")         /* deep: each btree index is sound and knows each row, by amcheck */       \
-	X(CHECK_STAGE_CHECKSUMS, "checksums")     /* deep: no page with a wrong checksum was met by the way */
+	X(CHECK_STAGE_CHECKSUMS, "checksums")     /* deep: no page with a wrong checksum was met by the way */               \
+	X(CHECK_STAGE_SERVICE, "service")         /* where there is one: the round's Service leads to it */
 
 enum check_stage {
 #define X(name, text) name,
 	CHECK_STAGES(X)
 #undef X
 		CHECK_STAGE_COUNT,
-	CHECK_STAGE_QUICK_COUNT = CHECK_STAGE_TABLES // a quick check ends before
+	CHECK_STAGE_QUICK_COUNT = CHECK_STAGE_TABLES, // a quick check leaves these out, up to `service`
 };
 
 extern const char *const check_stage_text[CHECK_STAGE_COUNT];
@@ -37,6 +40,10 @@ struct check_limits {
 	int64_t ms[CHECK_STAGE_COUNT];
 	int64_t object_ms;  // one table or index of a deep check
 	int64_t ms_per_gib; // added to both for what there is to read
+	// Of `service`, whose limit is the request's: connections that are tried, the pause after the first, doubled up to a
+	// maximum.
+	int service_tries;
+	int64_t service_pause_ms, service_pause_max_ms;
 };
 
 extern const struct check_limits check_limits_default;

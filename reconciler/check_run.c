@@ -11,7 +11,7 @@
 
 static bool is_deep_stage(const struct check_run *run)
 {
-	return run->stage >= CHECK_STAGE_QUICK_COUNT;
+	return run->stage >= CHECK_STAGE_QUICK_COUNT && run->stage != CHECK_STAGE_SERVICE;
 }
 
 int check_run_open(struct check_run *run, const char *database, struct check_connection **out, struct error *err)

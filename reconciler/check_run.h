@@ -96,4 +96,7 @@ MUST_CHECK int check_stage_rows(struct check_run *run, struct error *err);
 MUST_CHECK int check_stage_heaps(struct check_run *run, struct error *err);
 MUST_CHECK int check_stage_indexes(struct check_run *run, struct error *err);
 
+// check_service.c
+MUST_CHECK int check_stage_service(struct check_run *run, struct error *err);
+
 #endif

@@ -15,6 +15,15 @@
 #include "canopy/report.h"
 
 #define CHECK_TLS_NAME_SIZE (ENTRY_NAMESPACE_SIZE + 16)
+#define CHECK_URL_SIZE 384 // a host name has 253 at most
+
+// How the Service of a round is reached, as it stood when it was asked for.
+struct check_service {
+	char address[64]; // within the cluster
+	int port;
+	char url[CHECK_URL_SIZE]; // by which people come in once it serves, without a password; "": nobody does
+	int node_port;            // 0: none
+};
 
 struct check_request {
 	char namespace[ENTRY_NAMESPACE_SIZE];
@@ -27,6 +36,14 @@ struct check_request {
 	const struct secret *password;      // copied
 	int expected_major;
 	enum settings_depth depth;
+
+	// The connection test through the Service. find_service is called from the check's thread in each try and may block; a
+	// failure says what is missing, and is asked again within the limit. NULL: there is no Service to test.
+	int (*find_service)(void *arg, const struct check_request *request, struct check_service *out, struct error *err);
+	void *find_service_arg; // borrowed, outlives the checks
+	enum settings_service service_type;
+	int64_t service_timeout_ms;
+	bool is_standing; // people come in
 };
 
 enum check_state { CHECK_NONE, CHECK_RUNNING, CHECK_DONE };

@@ -82,11 +82,11 @@ static struct blame blame_of(const struct round_view *v, const struct pod_view *
 }
 
 // A volume that is full at its largest fails in the same way until somebody raises the setting.
-static void note_full_volume(const struct round_view *v, const struct pod_view *pod, struct step *out)
+static void note_full_volume(const struct round_view *v, bool is_full, struct step *out)
 {
 	char size[QUANTITY_TEXT_SIZE];
-	out->is_volume_full = pod != NULL && pod->exit_code == EXIT_VOLUME_FULL;
-	if (!out->is_volume_full || round_volume_bytes(v) < v->sizing.storage_size_maximum_bytes)
+	out->is_volume_full = is_full;
+	if (!is_full || round_volume_bytes(v) < v->sizing.storage_size_maximum_bytes)
 		return;
 	size_t len = strnlen(out->text, sizeof(out->text));
 	quantity_format_bytes(v->sizing.storage_size_maximum_bytes, size);
@@ -112,7 +112,7 @@ static void restore_failed(const struct round_view *v, const struct job_view *jo
 	else
 		(void)snprintf(cause, sizeof(cause), "%s: %.400s", job->reason, job->message);
 	fail(out, blame_of(v, pod, has_said), has_said && said.stage[0] != '\0' ? said.stage : "restore", cause);
-	note_full_volume(v, pod, out);
+	note_full_volume(v, pod != NULL && pod->exit_code == EXIT_VOLUME_FULL, out);
 }
 
 static void restored_step(const struct round_view *v, struct step *out)
@@ -177,6 +177,25 @@ static void passed_step(const struct round_view *v, struct step *out)
 	}
 }
 
+static bool tells_of_full_volume(const char *text)
+{
+	return text != NULL && (strstr(text, "No space left on device") != NULL || strstr(text, "Disk quota exceeded") != NULL);
+}
+
+// The server may have said so itself, or gone with it: then its last lines do.
+static void check_failed(const struct round_view *v, struct step *out)
+{
+	static const struct blame by_the_settings = {.grade = GRADE_INCONCLUSIVE, .owner = OWNER_SETTINGS};
+	char cause[ERROR_TEXT_MAX];
+	const struct check_result *result = v->check_result;
+	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, false);
+	bool is_full = result->grade == GRADE_INCONCLUSIVE &&
+		       (tells_of_full_volume(result->cause) || (pod != NULL && tells_of_full_volume(pod->message)));
+	(void)snprintf(cause, sizeof(cause), "%s%.480s", is_full ? "the volume is full: " : "", result->cause);
+	fail(out, is_full ? by_the_settings : blame_check(result), result->stage, cause);
+	note_full_volume(v, is_full, out);
+}
+
 static void checked_step(const struct round_view *v, struct step *out)
 {
 	if (v->check == CHECK_NONE)
@@ -186,7 +205,7 @@ static void checked_step(const struct round_view *v, struct step *out)
 	else if (has_passed(v->check_result))
 		passed_step(v, out);
 	else
-		fail(out, blame_check(v->check_result), v->check_result->stage, v->check_result->cause);
+		check_failed(v, out);
 }
 
 // Whose fault it is that PostgreSQL does not come up: what the prepare step found in the data is the backup's.
@@ -208,7 +227,7 @@ static void not_ready(const struct round_view *v, const struct pod_view *pod, st
 		(void)snprintf(cause, sizeof(cause), "PostgreSQL was not available in time: %s: %.300s",
 			pod->waiting_reason[0] != '\0' ? pod->waiting_reason : "it does not answer", pod->waiting_message);
 	fail(out, blame_of(v, pod, has_said), has_said && said.stage[0] != '\0' ? said.stage : "start", cause);
-	note_full_volume(v, pod, out);
+	note_full_volume(v, pod != NULL && pod->exit_code == EXIT_VOLUME_FULL, out);
 }
 
 static bool prepare_has_failed(const struct pod_view *pod)

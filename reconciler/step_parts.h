@@ -37,6 +37,17 @@ MUST_CHECK int step_check(struct manager *op, const struct round_view *view, str
 // The Deployment that serves gets the resources that are wanted now.
 MUST_CHECK int step_resize(struct manager *op, const struct round_view *view, struct error *err);
 
+// step_service.c
+
+// Service postgres-<key>, by which the round in hand is tested. Where the type of the intent gives Service postgres an address
+// that takes its time, that one is there too, and leads to the round that serves, or to none.
+MUST_CHECK int step_make_services(struct manager *op, const struct round_view *view, const struct build *b, struct error *err);
+// For struct check_request; arg is the struct manager. Any thread.
+int step_find_service(void *arg, const struct check_request *request, struct check_service *out, struct error *err);
+// Service postgres follows active-round. It is pointed before the report leaves, so that the report is true when it is read, and
+// while a report is owed each try points it again: an operator that died in between is made good for.
+MUST_CHECK int step_point_service(struct manager *op, const struct round_view *view, struct error *err);
+
 // step_end.c
 MUST_CHECK int step_activate(struct manager *op, struct round_view *view, const struct step *step, struct error *err);
 MUST_CHECK int step_fail(struct manager *op, struct round_view *view, const struct step *step, struct error *err);

@@ -88,7 +88,10 @@ bool step_check_request(const struct round_view *v, struct check_request *out)
 	*out = (struct check_request){.port = POSTGRES_PORT,
 		.user = "postgres",
 		.expected_major = deployment->postgres_major,
-		.depth = v->sizing.depth};
+		.depth = v->sizing.depth,
+		.service_type = v->sizing.service_type,
+		.service_timeout_ms = v->sizing.service_timeout_ms,
+		.is_standing = v->entry != NULL && !intents_is_once((enum settings_intent)v->entry->known_intent)};
 	memcpy(out->namespace, v->replica->namespace, sizeof(out->namespace));
 	memcpy(out->round_key, v->replica->round, sizeof(out->round_key));
 	memcpy(out->host, pod->ip, sizeof(out->host));
@@ -100,9 +103,14 @@ int step_check(struct manager *op, const struct round_view *v, struct error *err
 	AUTO(json) json_t *object = NULL;
 	AUTO(secret) struct secret password = {0};
 	struct check_request request;
+	const struct build b = step_build(op, v);
 
 	if (!step_check_request(v, &request))
 		return error_set(err, ERROR_INTERNAL, "a check without a pod");
+	if (step_make_services(op, v, &b, err) < 0)
+		return -1;
+	request.find_service = step_find_service;
+	request.find_service_arg = op;
 	if (k8s_get(op->k8s, &K8S_SECRET, v->replica->namespace, NAME_SUPERUSER_SECRET, &object, err) < 0 ||
 		secret_data_get(json_object_get(object, "data"), "password", &password, err) < 0)
 		return error_wrap(err, "secret %s", NAME_SUPERUSER_SECRET);

@@ -132,20 +132,6 @@ int step_provision(struct manager *op, const struct entry *entry, bool has_slot,
 	return 0;
 }
 
-// Service `postgres` follows active-round. It is pointed before the report leaves, so that the report is true when it is read,
-// and while a report is owed each try points it again: an operator that died in between is made good for.
-static int point_service(struct manager *op, const struct round_view *v, struct error *err)
-{
-	AUTO(json) json_t *service = NULL;
-	const struct build b = step_build(op, v);
-	if (v->entry == NULL || v->replica->active_round[0] == '\0' || v->replica->state != STATE_ACTIVE)
-		return 0;
-	if (build_service(&b, v->replica->active_round, &service, err) < 0 ||
-		k8s_apply(op->k8s, &K8S_SERVICE, v->replica->namespace, service, NULL, err) < 0)
-		return adopt_soften(v->replica, v->now_ms, err);
-	return 0;
-}
-
 // People are told what the round that serves now speaks before canopy is. Trouble with that must not keep the report; but a
 // replica that somebody else has written in between is read again before anything leaves.
 static int tell_before_report(struct manager *op, struct round_view *v, struct error *err)
@@ -194,7 +180,7 @@ int step_do(
 		rc = step_fail(op, view, step, err);
 		break;
 	case STEP_REPORT:
-		rc = point_service(op, view, err);
+		rc = step_point_service(op, view, err);
 		if (rc == 0)
 			rc = tell_before_report(op, view, err);
 		if (rc == 0)

@@ -62,6 +62,9 @@ static void the_defaults_are_those_of_the_design(void **state)
 	assert_int_equal(s->intents[INTENT_DISASTER_RECOVERY].depth, DEPTH_QUICK);
 	assert_null(verify->cpu_request);
 	assert_int_equal(s->intents[INTENT_ANALYTICS].storage_size_bytes, INT64_C(50) << 30);
+	assert_int_equal(s->intents[INTENT_ANALYTICS].service_type, SERVICE_CLUSTER_IP);
+	assert_int_equal(s->intents[INTENT_ANALYTICS].service_annotation_count, 0);
+	assert_int_equal(s->intents[INTENT_ANALYTICS].service_timeout_ms, 120000);
 	assert_int_equal(s->intents[INTENT_ANALYTICS].minimum_ttl_ms, 0);
 	assert_int_equal(s->intents[INTENT_DISASTER_RECOVERY].storage_size_bytes, INT64_C(50) << 30);
 	assert_int_equal(s->retry_backoff_ms[0], 300000);
@@ -148,6 +151,10 @@ static const char whole_file[] = "# of the operator\n"
 				 "    minimumTtl: 1h\n"
 				 "    depth: quick\n"
 				 "  analytics:\n"
+				 "  disaster-recovery:\n"
+				 "    serviceType: LoadBalancer\n"
+				 "    serviceAnnotations: {tailscale.com/hostname: nauru, simple: 'true'}\n"
+				 "    serviceTimeout: 4m\n"
 				 "engines: {postgres: restic, tar: kopia}\n"
 				 "storageClass: fast\n"
 				 "nodeSelector:\n"
@@ -179,6 +186,12 @@ static void the_file_is_read_whole(void **state)
 	assert_int_equal(verify->minimum_ttl_ms, 3600000);
 	assert_int_equal(verify->depth, DEPTH_QUICK);
 	assert_int_equal(s->intents[INTENT_ANALYTICS].storage_size_bytes, INT64_C(50) << 30);
+	const struct settings_for_intent *recovery = &s->intents[INTENT_DISASTER_RECOVERY];
+	assert_int_equal(recovery->service_type, SERVICE_LOAD_BALANCER);
+	assert_int_equal(recovery->service_annotation_count, 2);
+	assert_string_equal(recovery->service_annotations[0].key, "tailscale.com/hostname");
+	assert_string_equal(recovery->service_annotations[0].value, "nauru");
+	assert_int_equal(recovery->service_timeout_ms, 240000);
 	assert_int_equal(settings_engine_for(s, "postgres"), ENGINE_RESTIC);
 	assert_int_equal(settings_engine_for(s, "tar"), ENGINE_KOPIA);
 	assert_int_equal(settings_engine_for(s, "other"), ENGINE_KOPIA);
@@ -295,6 +308,10 @@ static void a_bad_file_is_refused_with_its_place(void **state)
 		{"intents: {verify: {cpuLimit: 0}}\n", ":1:20: cpuLimit: \"0\": allowed is a number of CPUs"},
 		{"intents: {verify: {readyTimeout: 0}}\n", ":1:20: readyTimeout: \"0\": allowed is a duration of whole seconds"},
 		{"intents: {verify: {depth: full}}\n", ":1:20: depth: \"full\": allowed is quick or deep"},
+		{"intents: {analytics: {serviceType: ExternalName}}\n",
+			":1:23: serviceType: \"ExternalName\": allowed is ClusterIP, NodePort or LoadBalancer"},
+		{"intents: {analytics: {serviceAnnotations: [a]}}\n",
+			":1:23: serviceAnnotations: allowed is a mapping of names to texts"},
 		{"engines: {postgres: tar}\n", ":1:11: postgres: \"tar\": allowed is kopia, restic"},
 		{"engines: restic\n",
 			":1:1: engines: allowed is a mapping of backup types to kopia, restic"},
@@ -375,6 +392,13 @@ static void contradictions_are_refused(void **state)
 			"settings: intents.analytics: the memory request 2Gi is more than the memory limit 2G"},
 		{"intents: {verify: {storageSizeMaximum: 1Gi}}",
 			"settings: intents.verify: the storage size is more than its maximum"},
+		{"intents: {verify: {serviceType: NodePort}}", "settings: intents.verify: serviceType is NodePort, allowed is "
+							       "ClusterIP: nobody but the operator comes to what "
+							       "is to be proven"},
+		{"intents: {analytics: {serviceAnnotations: {Not/good/at all: a}}}",
+			"settings: intents.analytics: serviceAnnotations: \"Not/good/at all\" is no name of an annotation, "
+			"allowed is "
+			"NAME or OWNER/NAME"},
 		{"intents: {verify: {allowResetWal: on}}", "settings: intents.verify.allowResetWal is on, allowed is off: a "
 							   "database without its log proves nothing about "
 							   "the backup"},

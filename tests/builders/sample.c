@@ -138,6 +138,7 @@ static int of_the_replica(const struct build *b, const struct sample *s, json_t 
 		build_superuser_secret(b, &s->password, &object, err) != 0 || append(list, object, err) != 0 ||
 		build_analytics_secret(b, &s->password, &object, err) != 0 || append(list, object, err) != 0 ||
 		build_service(b, s->round.key, &object, err) != 0 || append(list, object, err) != 0 ||
+		build_round_service(b, &s->round, SAMPLE_DEPLOYMENT_UID, &object, err) != 0 || append(list, object, err) != 0 ||
 		build_network_policies(b, &policies, err) != 0)
 		return -1;
 	return json_array_extend(list, policies) == 0 ? 0 : error_no_memory(err, "sample");

@@ -9,6 +9,7 @@
 #define SAMPLE_CA "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 #define SAMPLE_BROKER_CA "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n"
 #define SAMPLE_RUN_ID "0e4ad5c3-6b0c-4f0e-8f5c-1f2a3b4c5d6e"
+#define SAMPLE_DEPLOYMENT_UID "2c9d7d0e-8a4b-4a0e-9f3c-5b1e2d3c4f50"
 #define SAMPLE_VOLUME_UID "6a1f0b2e-9d3c-4c57-8a41-0f9e8d7c6b5a"
 
 struct sample {

@@ -701,6 +701,37 @@ static void service_and_deployment_select_the_databases_pods(void **state)
 		assert_true(json_equal(value, json_object_get(labels, key)));
 }
 
+static void service_is_of_the_type_and_has_the_annotations_of_its_intent(void **state)
+{
+	(void)state;
+	static char cloud[] = "service.beta.kubernetes.io/aws-load-balancer-scheme", internal[] = "internal";
+	struct settings_pair annotations[] = {{cloud, internal}};
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_ANALYTICS, "restic");
+	s.build.sizing.service_type = SERVICE_LOAD_BALANCER;
+	s.build.sizing.service_annotations = annotations;
+	s.build.sizing.service_annotation_count = 1;
+	AUTO(json) json_t *service = NULL;
+	AUTO(json) json_t *of_round = NULL;
+	assert_ok(build_service(&s.build, NULL, &service, &err), err);
+	assert_str("LoadBalancer", service, "spec", "type");
+	assert_json("annotations", json_find(service, "metadata", "annotations"),
+		"{'service.beta.kubernetes.io/aws-load-balancer-scheme':'internal'}");
+	// Until a round has been proven it leads to none.
+	assert_str("none", service, "spec", "selector", "pgro.bes.au/round");
+
+	// The way to test one is nobody else's, costs no load balancer, and goes with the round.
+	assert_ok(build_round_service(&s.build, &s.round, SAMPLE_DEPLOYMENT_UID, &of_round, &err), err);
+	assert_str("postgres-0a1b2c3d", of_round, "metadata", "name");
+	assert_str("0a1b2c3d", of_round, "metadata", "labels", "pgro.bes.au/round");
+	assert_str("0a1b2c3d", of_round, "spec", "selector", "pgro.bes.au/round");
+	assert_str("ClusterIP", of_round, "spec", "type");
+	assert_null(json_find(of_round, "metadata", "annotations"));
+	assert_json("owner", json_find(of_round, "metadata", "ownerReferences"),
+		"[{'apiVersion':'apps/v1','kind':'Deployment','name':'postgres-0a1b2c3d','uid':'" SAMPLE_DEPLOYMENT_UID "'}]");
+}
+
 static struct build_event event_about_a_job(void)
 {
 	return (struct build_event){.namespace = "nauru-prod-21779af8",
@@ -809,6 +840,7 @@ int main(void)
 		cmocka_unit_test(only_standing_replicas_have_an_analytics_user),
 		cmocka_unit_test(a_deployment_without_image_or_intent_is_refused),
 		cmocka_unit_test(service_and_deployment_select_the_databases_pods),
+		cmocka_unit_test(service_is_of_the_type_and_has_the_annotations_of_its_intent),
 		cmocka_unit_test(an_event_is_where_what_it_regards_is),
 		cmocka_unit_test(a_note_is_cut_between_characters),
 		cmocka_unit_test(text_that_is_no_utf8_is_an_error_and_no_object),

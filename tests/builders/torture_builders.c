@@ -62,6 +62,11 @@ static int service(json_t **out, struct error *err)
 	return build_service(&sample.build, sample.round.key, out, err);
 }
 
+static int round_service(json_t **out, struct error *err)
+{
+	return build_round_service(&sample.build, &sample.round, SAMPLE_DEPLOYMENT_UID, out, err);
+}
+
 static int restore_secret(json_t **out, struct error *err)
 {
 	return build_restore_secret(&sample.build, &sample.round, &sample.credentials, out, err);
@@ -115,6 +120,7 @@ CASE(network_policies)
 CASE(superuser)
 CASE(analytics)
 CASE(service)
+CASE(round_service)
 CASE(restore_secret)
 CASE(pvc)
 CASE(job)
@@ -140,6 +146,7 @@ int main(void)
 		{.name = "Secret of the superuser", .run = run_superuser},
 		{.name = "Secret of analytics", .run = run_analytics},
 		{.name = "Service", .run = run_service},
+		{.name = "Service of a round", .run = run_round_service},
 		{.name = "Secret of a round", .run = run_restore_secret},
 		{.name = "PVC", .run = run_pvc},
 		{.name = "Job", .run = run_job},

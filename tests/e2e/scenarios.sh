@@ -48,6 +48,9 @@ happy_path()
 	check "the analytics user may not write" never replica_sql "$ns" analytics pgbench 'delete from pgbench_accounts'
 	check "the Service follows the active round" test "$(api "/api/v1/namespaces/$ns/services/postgres" |
 		field spec selector pgro.bes.au/round)" = "$(annotation "$ns" active-round)"
+	check "the report says by what URL people come in" test "$(report_of $ANALYTICS url)" = \
+		"postgresql://analytics@postgres.$ns.svc:5432/postgres?sslmode=verify-full"
+	check "the way in was the last stage" test "$(report_of $ANALYTICS stage)" = service
 	check "verify is discarded after its report" log_has "swept namespace=nauru-verify.* kind=PersistentVolumeClaim"
 	check "and its Namespace goes when canopy dispatches it no more" comes 30 never namespace_of $VERIFY
 	check "an Event says Active" event_is Active
@@ -61,6 +64,7 @@ happy_path()
 	check "the Service has moved" test "$(api "/api/v1/namespaces/$ns/services/postgres" |
 		field spec selector pgro.bes.au/round)" = "$(annotation "$ns" active-round)"
 	check "the old round is swept" comes 60 one_round_left "$ns"
+	check "with the Service that it was tested by" comes 10 has_services "$ns" "postgres postgres-$(annotation "$ns" active-round)"
 	echo '[]' | put_worklist
 	check "an empty worklist is held" comes 20 event_is TeardownHeld
 	check "and the replica serves on" test "$(replica_sql "$ns" analytics pgbench 'select 1')" = 1
@@ -72,6 +76,57 @@ happy_path()
 	check "and does not begin anew" hold_lasts "$held"
 	check "no report landed twice" never landed_twice
 	check "SIGTERM ends the operator in order" stop_in_order
+}
+
+has_services() { [ "$(api "/api/v1/namespaces/$1/services" | python3 -c '
+import json, sys
+print(*sorted(service["metadata"]["name"] for service in json.load(sys.stdin)["items"]))')" = "$2" ]; }
+
+# The Service is of the type that the settings say, its address is waited for and reported. Where none comes, the cluster is to blame,
+# and who worked on the old round goes on.
+by_load_balancer()
+{
+	local ns address round
+	rm -f "$WORK/understory.yaml"
+	write_settings
+	sed -i 's|analytics: {|&serviceType: LoadBalancer, serviceAnnotations: {example.org/pool: internal}, |' "$WORK/understory.yaml"
+	API_OPTIONS=(--load-balancer 3s)
+	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
+	start_operator
+	check "the replica is reported" comes 90 landed healthy 1
+	ns=$(namespace_of $ANALYTICS)
+	address=$(api "/api/v1/namespaces/$ns/services/postgres" | field status loadBalancer ingress 0 ip)
+	check "the address of its load balancer is in the report" test "$(report_of $ANALYTICS url)" = \
+		"postgresql://analytics@$address:5432/postgres?sslmode=verify-ca"
+	secret_of "$ns" analytics-credentials ca.crt >"$WORK/run/$ns.ca.crt"
+	check "people come in by it" test "$(PGPASSWORD=$(secret_of "$ns" analytics-credentials password) \
+		PGSSLROOTCERT=$WORK/run/$ns.ca.crt psql -X -q -A -t -c 'select count(*) from pgbench_accounts' "$(
+		report_of $ANALYTICS url | sed 's|/postgres?|/pgbench?|')")" = 1000000
+	check "the Service has the annotation" test "$(api "/api/v1/namespaces/$ns/services/postgres" |
+		field metadata annotations example.org/pool)" = internal
+
+	rm -f "$WORK/understory.yaml"
+	write_settings
+	API_OPTIONS=(--load-balancer never)
+	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
+	start_operator
+	check "within the cluster no load balancer is needed" comes 90 landed healthy 1
+	ns=$(namespace_of $ANALYTICS)
+	round=$(annotation "$ns" active-round)
+	stop operator
+	sed -i 's|analytics: {|&serviceType: LoadBalancer, serviceTimeout: 3s, |' "$WORK/understory.yaml"
+	{ entry $ANALYTICS analytics "$SNAPSHOT_2"; } | put_worklist
+	start_operator
+	check "where none comes the next round fails" comes 90 landed unhealthy 1
+	check "and the cluster is to blame" test "$(report_of $ANALYTICS grade) $(report_of $ANALYTICS owner) $(
+		report_of $ANALYTICS stage)" = 'inconclusive cluster service'
+	check "it is said what is missing" says 'has no address of a load balancer' report_of $ANALYTICS cause
+	check "the old round is the active one" test_annotation "$ns" active-round "$round"
+	check "the Service leads to it" test "$(api "/api/v1/namespaces/$ns/services/postgres" |
+		field spec selector pgro.bes.au/round)" = "$round"
+	check "and people go on with it" test "$(replica_sql "$ns" analytics pgbench 'select count(*) from pgbench_accounts')" = 1000000
+	API_OPTIONS=()
+	rm -f "$WORK/understory.yaml"
 }
 
 # plain_sql NAMESPACE [PASSWORD]
@@ -472,7 +527,7 @@ read -r SNAPSHOT_1 _ <<<"$(backup base)"
 read -r SNAPSHOT_2 _ <<<"$(backup crashed)"
 check "two snapshots" test -n "$SNAPSHOT_1" -a -n "$SNAPSHOT_2" -a "$SNAPSHOT_1" != "$SNAPSHOT_2"
 [ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round broken_backup standing \
-	restarted_in_the_middle worklist_file bad_cluster over_tls two_operators through_proxy direct_credentials command_line
+	restarted_in_the_middle worklist_file bad_cluster over_tls two_operators through_proxy direct_credentials by_load_balancer command_line
 for scenario in "$@"; do
 	"$scenario"
 done

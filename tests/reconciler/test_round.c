@@ -49,6 +49,7 @@ struct row {
 	bool has_slot;
 	enum check_state check;
 	enum report_grade check_grade;
+	const char *check_cause; // NULL: "the cause"
 	const struct pod_words *words;
 	bool allows_reset_wal;
 	int64_t grace_ms; // 0: two minutes
@@ -152,6 +153,24 @@ static const struct row rows[] = {
 	{.label = "starting, checks failed", .intent = "verify", .entry = S1, .annotations = STARTING,
 		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true}, .check = CHECK_DONE,
 		.check_grade = GRADE_FAILED, .kind = STEP_FAIL, .grade = GRADE_FAILED, .text = "the cause"},
+	{.label = "starting, the volume filled under the checks", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true}, .check = CHECK_DONE,
+		.check_grade = GRADE_INCONCLUSIVE,
+		.check_cause = "database \"app\": could not extend file \"base/5/2619\": No space left on device", .kind = STEP_FAIL,
+		.grade = GRADE_INCONCLUSIVE, .owner = OWNER_SETTINGS, .is_volume_full = true,
+		.text = "the volume is full: database \"app\": could not extend"},
+	{.label = "starting, the volume filled and the server went with it", .intent = "verify", .entry = S1,
+		.annotations = STARTING ",\"volume-bytes\":\"8Gi\"",
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true,
+			.message = "PANIC:  could not write to file \"pg_wal/xlogtemp.29\": No space left on device\n"},
+		.check = CHECK_DONE, .check_grade = GRADE_INCONCLUSIVE, .check_cause = "server closed the connection unexpectedly",
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_SETTINGS, .is_volume_full = true,
+		.text = "the volume is full: server closed the connection unexpectedly; the volume has the largest size already"},
+	{.label = "starting, the backup is at fault, on a full volume too", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true,
+			.message = "ERROR:  No space left on device"},
+		.check = CHECK_DONE, .check_grade = GRADE_FAILED, .kind = STEP_FAIL, .grade = GRADE_FAILED, .owner = OWNER_BACKUP,
+		.text = "the cause"},
 	{.label = "starting, checks could not connect", .intent = "verify", .entry = S1, .annotations = STARTING,
 		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true}, .check = CHECK_DONE,
 		.check_grade = GRADE_INCONCLUSIVE, .kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE},
@@ -434,7 +453,8 @@ static void check_row(const struct row *row, const struct settings *settings)
 	struct stage stage;
 	struct step step;
 	struct entry entry = {0};
-	struct check_result result = {.grade = row->check_grade, .stage = "databases", .cause = "the cause"};
+	struct check_result result = {.grade = row->check_grade, .stage = "databases"};
+	(void)snprintf(result.cause, sizeof(result.cause), "%s", row->check_cause == NULL ? "the cause" : row->check_cause);
 	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, row->intent, row->annotations);
 	if (row->entry != NULL)
 		entry = scene_entry(SCENE_SERVER_ID, row->intent, row->entry);
@@ -561,6 +581,7 @@ static void a_check_that_failed_is_judged_by_its_stage(void **state)
 	} checks[] = {
 		{GRADE_FAILED, "rows", "invalid page", GRADE_FAILED, OWNER_BACKUP},
 		{GRADE_INCONCLUSIVE, "connect", "no route", GRADE_INCONCLUSIVE, OWNER_CLUSTER},
+		{GRADE_INCONCLUSIVE, "service", "no way in through the Service", GRADE_INCONCLUSIVE, OWNER_CLUSTER},
 		{GRADE_FAILED, "version", "the server is PostgreSQL 16, the backup is of 15", GRADE_INCONCLUSIVE, OWNER_IMAGE},
 		{GRADE_FAILED, "databases", "database \"a\": database locale is incompatible with operating system", GRADE_INCONCLUSIVE,
 			OWNER_IMAGE},
