@@ -70,6 +70,7 @@ struct settings_for_intent {
 	enum settings_service service_type; // of Service postgres; for verify always SERVICE_CLUSTER_IP
 	struct settings_pair *service_annotations;
 	size_t service_annotation_count;
+	char *flavour; // of the entry alone (canopy/intents.h): what its backup is a backup of; NULL: not said
 	int64_t service_timeout_ms; // of the connection test through the Service, the wait for an address included
 };
 
@@ -82,6 +83,8 @@ struct settings_engine_rule {
 	char *type;
 	enum settings_engine engine;
 };
+
+struct settings_flavour; // base/settings_flavour.h
 
 struct settings {
 	char *canopy_base_url; // NULL: worklist_file
@@ -120,6 +123,8 @@ struct settings {
 	struct settings_for_intent intents[INTENT_COUNT];
 	struct settings_engine_rule *engines; // engine_count of them; no rule: kopia
 	size_t engine_count;
+	struct settings_flavour *flavours; // flavour_count of them
+	size_t flavour_count;
 	char *storage_class; // NULL: the cluster's default
 	struct settings_pair *node_selector;
 	size_t node_selector_count;

@@ -99,6 +99,8 @@ static const struct setting table[] = {
 		.help = "Backup type to the engine that reads it, such as {postgres: restic}; kopia where none is named."},
 	{NULL, "storageClass", SETTING_TEXT, AT(storage_class),
 		.help = "StorageClass of the volumes; absent: the cluster's default."},
+	{NULL, "flavours", SETTING_FLAVOURS, LIST(flavours, flavour_count),
+		.help = "Servers that backups may want instead of stock PostgreSQL, by name; pg_durable is a name that is known, and has no image before one is set here."},
 	{NULL, "nodeSelector", SETTING_PAIRS, LIST(node_selector, node_selector_count),
 		.help = "Labels of the nodes on which restores and databases may run."},
 	{NULL, "tolerations", SETTING_TOLERATIONS, LIST(tolerations, toleration_count),

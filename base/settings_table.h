@@ -26,6 +26,7 @@ enum setting_type {
 	SETTING_PAIRS,      // what follows comes from YAML nodes; offset is the array's, offset2 its count's
 	SETTING_TOLERATIONS,
 	SETTING_ENGINES,
+	SETTING_FLAVOURS,
 	SETTING_BACKOFF, // int64_t[3] ms
 };
 

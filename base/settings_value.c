@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/quantity.h"
+#include "base/settings_flavour.h"
 #include "base/settings_table.h"
 #include <inttypes.h>
 #include <string.h>
@@ -236,6 +237,7 @@ int setting_set(struct settings *settings, const struct setting_place *place, co
 	case SETTING_PAIRS:
 	case SETTING_TOLERATIONS:
 	case SETTING_ENGINES:
+	case SETTING_FLAVOURS:
 		return refuse(row, text, err);
 	case SETTING_TEXT:
 	case SETTING_PATH:
@@ -337,6 +339,8 @@ int setting_allowed(const struct setting *row, struct buf *out, struct error *er
 		if (buf_add_str(out, "a mapping of backup types to ", err) < 0)
 			return -1;
 		return print_choices(settings_engine_text, " or ", out, err);
+	case SETTING_FLAVOURS:
+		return buf_add_str(out, "a mapping of names to mappings of image, pullSecret, label, environment, preload and hba", err);
 	case SETTING_BACKOFF:
 		return buf_add_str(out, "three durations of whole seconds, each at most 30d", err);
 	}
@@ -353,6 +357,9 @@ static int print_list(const struct settings *settings, const struct setting_plac
 		if (place->row->type == SETTING_ENGINES) {
 			const struct settings_engine_rule *rule = &settings->engines[i];
 			rc = buf_addf(out, err, "%s=%s", rule->type, settings_engine_text[rule->engine]);
+		} else if (place->row->type == SETTING_FLAVOURS) {
+			const struct settings_flavour *flavour = &settings->flavours[i];
+			rc = buf_addf(out, err, "%s=%s", flavour->name, flavour->image == NULL ? "-" : flavour->image);
 		} else if (place->row->type == SETTING_PAIRS) {
 			const struct settings_pair *const *pairs = slot_const(settings, place);
 			rc = buf_addf(out, err, "%s=%s", (*pairs)[i].key, (*pairs)[i].value);
@@ -399,6 +406,7 @@ int setting_print(const struct settings *settings, const struct setting_place *p
 	case SETTING_PAIRS:
 	case SETTING_TOLERATIONS:
 	case SETTING_ENGINES:
+	case SETTING_FLAVOURS:
 		return print_list(settings, place, out, err);
 	case SETTING_TEXT:
 	case SETTING_PATH:
@@ -425,6 +433,8 @@ static void release_list(struct settings *settings, const struct setting_place *
 			free(pairs[i].value);
 		} else if (place->row->type == SETTING_ENGINES) {
 			free(settings->engines[i].type);
+		} else if (place->row->type == SETTING_FLAVOURS) {
+			settings_flavour_fini(&settings->flavours[i]);
 		} else {
 			struct settings_toleration *t = &settings->tolerations[i];
 			free(t->key);
@@ -453,6 +463,7 @@ void setting_release(struct settings *settings, const struct setting_place *plac
 	case SETTING_PAIRS:
 	case SETTING_TOLERATIONS:
 	case SETTING_ENGINES:
+	case SETTING_FLAVOURS:
 		release_list(settings, place);
 		break;
 	case SETTING_TEXT:

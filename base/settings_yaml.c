@@ -1,4 +1,5 @@
 // The file that UNDERSTORY_CONFIG names, laid over the settings by the table.
+#include "base/settings_flavour.h"
 #include "base/settings_table.h"
 
 #include <string.h>
@@ -39,9 +40,8 @@ static int scalar(const struct source *from, const struct yamltree *node, char *
 }
 
 static int read_pairs(
-	const struct source *from, const struct setting_place *place, const struct yamltree *node, struct error *err)
+	const struct source *from, struct setting_pairs out, const struct yamltree *node, struct error *err)
 {
-	struct setting_pairs out = setting_pairs(from->settings, place);
 	*out.list = calloc(node->count + 1, sizeof(**out.list));
 	if (*out.list == NULL)
 		return error_no_memory(err, node->key);
@@ -83,6 +83,68 @@ static int read_engines(const struct source *from, const struct yamltree *node, 
 		rule->type = strdup(child->key);
 		if (rule->type == NULL)
 			return error_no_memory(err, node->key);
+	}
+	return 0;
+}
+
+static int read_texts(
+	const struct source *from, const struct yamltree *node, char ***out, size_t *count, struct error *err)
+{
+	if (node->kind != YAMLTREE_SEQUENCE)
+		return refuse(from, node, "allowed is a list of texts", err);
+	*out = calloc(node->count + 1, sizeof(**out));
+	if (*out == NULL)
+		return error_no_memory(err, node->key);
+	for (size_t i = 0; i < node->count; i++, (*count)++) {
+		if (scalar(from, &node->children[i], &(*out)[*count], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int read_flavour_member(
+	const struct source *from, const struct yamltree *node, struct settings_flavour *out, struct error *err)
+{
+	if (strcmp(node->key, "image") == 0)
+		return scalar(from, node, &out->image, err);
+	if (strcmp(node->key, "pullSecret") == 0)
+		return scalar(from, node, &out->pull_secret, err);
+	if (strcmp(node->key, "label") == 0)
+		return scalar(from, node, &out->label, err);
+	if (strcmp(node->key, "preload") == 0)
+		return read_texts(from, node, &out->preload, &out->preload_count, err);
+	if (strcmp(node->key, "hba") == 0)
+		return read_texts(from, node, &out->hba, &out->hba_count, err);
+	if (strcmp(node->key, "environment") != 0)
+		return refuse(from, node, "unknown key: allowed is image, pullSecret, label, environment, preload or hba", err);
+	if (node->kind != YAMLTREE_MAPPING)
+		return refuse(from, node, "allowed is a mapping of names to texts", err);
+	return read_pairs(from, (struct setting_pairs){&out->environment, &out->environment_count}, node, err);
+}
+
+static int read_flavour(const struct source *from, const struct yamltree *node, struct settings_flavour *out, struct error *err)
+{
+	out->name = strdup(node->key);
+	if (out->name == NULL)
+		return error_no_memory(err, node->key);
+	if (node->kind != YAMLTREE_MAPPING)
+		return refuse(from, node, "allowed is a mapping of image, pullSecret, label, environment, preload and hba", err);
+	for (size_t i = 0; i < node->count; i++) {
+		if (read_flavour_member(from, &node->children[i], out, err) < 0)
+			return -1;
+	}
+	return settings_check_flavour(out, err) < 0 ? complain(from, node, err) : 0;
+}
+
+static int read_flavours(const struct source *from, const struct yamltree *node, struct error *err)
+{
+	struct settings *settings = from->settings;
+	settings->flavours = calloc(node->count + 1, sizeof(*settings->flavours));
+	if (settings->flavours == NULL)
+		return error_no_memory(err, node->key);
+	for (size_t i = 0; i < node->count; i++) {
+		if (read_flavour(from, &node->children[i], &settings->flavours[settings->flavour_count++], err) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -180,7 +242,7 @@ static int read_setting(
 	struct settings *settings = from->settings;
 	enum setting_type type = place->row->type;
 	enum yamltree_kind wanted = type == SETTING_TOLERATIONS || type == SETTING_BACKOFF ? YAMLTREE_SEQUENCE
-				    : type == SETTING_PAIRS || type == SETTING_ENGINES     ? YAMLTREE_MAPPING
+				    : type == SETTING_PAIRS || type == SETTING_ENGINES || type == SETTING_FLAVOURS ? YAMLTREE_MAPPING
 											   : YAMLTREE_SCALAR;
 	if (yamltree_is_null(node))
 		return 0; // a key without a value: as if it were not there
@@ -194,7 +256,9 @@ static int read_setting(
 	if (type == SETTING_ENGINES)
 		return read_engines(from, node, err);
 	if (type == SETTING_PAIRS)
-		return read_pairs(from, place, node, err);
+		return read_pairs(from, setting_pairs(settings, place), node, err);
+	if (type == SETTING_FLAVOURS)
+		return read_flavours(from, node, err);
 	return setting_set(settings, place, node->text, err) < 0 ? complain(from, node, err) : 0;
 }
 

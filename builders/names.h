@@ -16,6 +16,7 @@
 #define LABEL_INTENT PGRO "intent" // likewise
 #define LABEL_ROUND PGRO "round"   // on every object of a round: its key
 // On a restore Job and its pods, as the operator that we stand in for has it.
+#define LABEL_FLAVOUR PGRO "flavour" // of the server, on Deployment and pods
 #define LABEL_JOB_KIND PGRO "job-kind"
 #define LABEL_JOB_KIND_VALUE "canopy-restore"
 // On a restore Job's pods that hold the credential proxy, likewise.
@@ -38,6 +39,7 @@
 #define ANN_FAILED_AT PGRO "failed-at"
 #define ANN_LAST_ERROR PGRO "last-error"
 #define ANN_TRAFFIC PGRO "traffic"
+#define ANN_FLAVOUR PGRO "flavour" // of a Deployment; of a Namespace: of the newest round that came to its database
 #define ANN_REPORT PGRO "report"
 #define ANN_LAST_REPORT PGRO "last-report" // with WORKLIST_FILE: nobody to report to, so it is kept here
 #define ANN_REPORTED_AT PGRO "last-verification-reported-at"
@@ -91,6 +93,7 @@
 #define NAME_SUPERUSER_SECRET "postgres-superuser"
 #define NAME_ANALYTICS_SECRET "analytics-credentials"
 #define NAME_TLS_SECRET "postgres-tls"
+#define NAME_PULL_SECRET "image-pull"
 #define NAME_SERVICE "postgres"
 
 #define CONTAINER_RESTORE "restore"

@@ -10,7 +10,7 @@
 #include "base/cert.h"
 #include "base/json.h"
 #include "base/secret.h"
-#include "base/settings.h"
+#include "base/settings_flavour.h"
 #include "builders/names.h"
 #include "canopy/client.h"
 #include "canopy/entry.h"
@@ -48,6 +48,7 @@ struct build_restored {
 	int64_t bytes; // -1: not said
 	int64_t files;
 	const char *engine; // name and version of the engine that wrote the volume; NULL: not said. See builders/engines/engine.h
+	const struct settings_flavour *flavour; // NULL: stock
 };
 
 // Of the replica.
@@ -64,6 +65,8 @@ MUST_CHECK int build_analytics_secret(const struct build *b, const struct secret
 MUST_CHECK int build_analytics_tls(const char *postgres_ca_pem, json_t **out, struct error *err);
 // The certificate that PostgreSQL shows, and the CAs to check it with. ERROR_INTERNAL without postgres_ca_pem.
 MUST_CHECK int build_tls_secret(const struct build *b, const struct cert_pair *pair, json_t **out, struct error *err);
+// Secret image-pull: a copy of what a flavour's pullSecret holds. ERROR_INVALID when that is of another type.
+MUST_CHECK int build_pull_secret(const struct build *b, const json_t *source, json_t **out, struct error *err);
 // Service postgres, of the type and with the annotations of the intent: it leads to this round; NULL: to none, until one has been
 // proven.
 MUST_CHECK int build_service(const struct build *b, const char *round_key, json_t **out, struct error *err);

@@ -1,4 +1,5 @@
 // The database that comes up: its passwords, the Deployment of a round and the Service of the replica.
+#include "base/buf.h"
 #include "builders/engines/engine.h"
 #include "builders/metadata.h"
 #include "builders/opaque.h"
@@ -7,6 +8,7 @@
 #include "builders/sizing.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define KEY_USERNAME "username"
 #define KEY_PASSWORD "password"
@@ -21,6 +23,8 @@
 // What the Deployment controller takes for none (kubernetes/kubernetes: HasProgressDeadline). How long it may take the operator
 // judges itself, which does not count recovery; a condition that says "stuck" meanwhile wakes people for nothing.
 #define NO_PROGRESS_DEADLINE INT32_MAX
+
+#define JOINED_MAX ((size_t)64 << 10) // of all libraries or lines of a flavour
 
 // For a fast shutdown: the checkpoint at its end.
 #define TERMINATION_GRACE_SECONDS 60
@@ -87,6 +91,19 @@ int build_tls_secret(const struct build *b, const struct cert_pair *pair, json_t
 		return -1;
 	*out = TAKE_PTR(object);
 	return 0;
+}
+
+#define PULL_TYPE "kubernetes.io/dockerconfigjson"
+
+int build_pull_secret(const struct build *b, const json_t *source, json_t **out, struct error *err)
+{
+	const char *type = json_find_str(source, "type");
+	if (type == NULL || strcmp(type, PULL_TYPE) != 0)
+		return error_set(err, ERROR_INVALID, "the Secret is of type \"%.100s\", allowed is " PULL_TYPE, type == NULL ? "" : type);
+	return json_made(json_pack("{s:s, s:s, s:o, s:s, s:O}", "apiVersion", "v1", "kind", "Secret", "metadata",
+				 metadata_new(b, NAME_PULL_SECRET, COMPONENT_DATABASE, NULL), "type", PULL_TYPE, "data",
+				 json_object_get(source, "data")),
+		NAME_PULL_SECRET, out, err);
 }
 
 // Steals metadata. One key a line.
@@ -180,6 +197,38 @@ static json_t *volumes(const struct build *b, const char *key, const struct engi
 	return TAKE_PTR(list);
 }
 
+// Lines or words as one text. NULL when memory ran out.
+static json_t *joined(char *const *texts, size_t count, const char *joint)
+{
+	AUTO(buf) struct buf all;
+	struct error ignored;
+	buf_init(&all, JOINED_MAX);
+	for (size_t i = 0; i < count; i++) {
+		if (buf_addf(&all, &ignored, "%s%s", i == 0 ? "" : joint, texts[i]) < 0)
+			return NULL;
+	}
+	return json_string(buf_str(&all));
+}
+
+static int add_joined(json_t *environment, const char *name, char *const *texts, size_t count, const char *joint)
+{
+	AUTO(json) json_t *text = count == 0 ? NULL : joined(texts, count, joint);
+	if (count == 0)
+		return 0;
+	return text == NULL ? -1 : json_array_append_new(environment, pod_env(name, json_string_value(text)));
+}
+
+// What both containers of a flavour's server have in their environment.
+static int add_flavour(json_t *environment, const struct settings_flavour *flavour)
+{
+	for (size_t i = 0; flavour != NULL && i < flavour->environment_count; i++) {
+		const struct settings_pair *pair = &flavour->environment[i];
+		if (json_array_append_new(environment, pod_env(pair->key, pair->value)) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int add_own(const struct build *b, const struct engine_prepare *own, json_t *environment, json_t *its_mounts)
 {
 	AUTO(json) json_t *more = own == NULL || own->environment == NULL ? json_array() : own->environment(b);
@@ -212,6 +261,10 @@ static json_t *prepare_container(const struct build *b, const struct build_resto
 	AUTO(json) json_t *its_mounts = mounts();
 	if (add_own(b, own, environment, its_mounts) != 0)
 		return NULL;
+	const struct settings_flavour *flavour = restored->flavour;
+	if (add_flavour(environment, flavour) != 0 ||
+		(flavour != NULL && add_joined(environment, "PRELOAD", flavour->preload, flavour->preload_count, ", ") != 0))
+		return NULL;
 	return pod_container(b, CONTAINER_PREPARE, image, POD_SCRIPT_PREPARE, json_incref(environment), json_incref(its_mounts));
 }
 
@@ -236,11 +289,14 @@ static int add_tls(json_t *environment, json_t *its_mounts)
 }
 
 // The server writes no termination message of its own: its last lines are the best there is.
-static json_t *postgres_container(const struct build *b, const char *image)
+static json_t *postgres_container(const struct build *b, const char *image, const struct settings_flavour *flavour)
 {
 	AUTO(json) json_t *environment = json_pack("[o, o]", pod_env("HOME", "/tmp"), pod_env_field("POD_IP", "status.podIP"));
 	AUTO(json) json_t *its_mounts = mounts();
 	if (b->settings->postgres_tls && add_tls(environment, its_mounts) != 0)
+		return NULL;
+	if (add_flavour(environment, flavour) != 0 ||
+		(flavour != NULL && add_joined(environment, "HBA_LOCAL", flavour->hba, flavour->hba_count, "\n") != 0))
 		return NULL;
 	AUTO(json)
 	json_t *container = pod_container(
@@ -255,15 +311,26 @@ static json_t *postgres_container(const struct build *b, const char *image)
 }
 // clang-format on
 
+static int label_flavour(const json_t *metadata, const struct settings_flavour *flavour)
+{
+	const char *label = flavour == NULL ? FLAVOUR_STOCK : settings_flavour_label(flavour);
+	return json_object_set_new(json_find(metadata, "labels"), LABEL_FLAVOUR, json_string(label));
+}
+
 static json_t *pod(const struct build *b, const char *key, const struct build_restored *restored, const char *image)
 {
 	AUTO(json) json_t *template = pod_template(b, COMPONENT_DATABASE, key, volumes(b, key, own_prepare(restored)));
 	AUTO(json)
 	json_t *spec = json_pack("{s:[o], s:[o], s:i}", "initContainers", prepare_container(b, restored, image), "containers",
-		postgres_container(b, image), "terminationGracePeriodSeconds", TERMINATION_GRACE_SECONDS);
+		postgres_container(b, image, restored->flavour), "terminationGracePeriodSeconds", TERMINATION_GRACE_SECONDS);
 	if (template == NULL || spec == NULL || json_object_update(json_find(template, "spec"), spec) != 0)
 		return NULL;
-	return TAKE_PTR(template);
+	const struct settings_flavour *flavour = restored->flavour;
+	if (flavour != NULL && flavour->pull_secret != NULL &&
+		json_object_set_new(json_find(template, "spec"), "imagePullSecrets",
+			json_pack("[{s:s}]", "name", NAME_PULL_SECRET)) != 0)
+		return NULL;
+	return label_flavour(json_find(template, "metadata"), flavour) != 0 ? NULL : TAKE_PTR(template);
 }
 
 static int annotate_count(json_t *annotations, const char *key, int64_t count)
@@ -277,9 +344,12 @@ static json_t *deployment_metadata(
 	AUTO(json) json_t *metadata = metadata_new(b, name, COMPONENT_DATABASE, key);
 	char sizing[BUILD_SIZING_SIZE];
 	build_sizing(&b->sizing, sizing);
-	AUTO(json) json_t *annotations = json_pack("{s:s}", ANN_SIZING, sizing);
+	AUTO(json)
+	json_t *annotations = json_pack("{s:s, s:s}", ANN_SIZING, sizing, ANN_FLAVOUR,
+		restored->flavour == NULL ? FLAVOUR_STOCK : restored->flavour->name);
 	if (json_object_set_new(json_find(metadata, "labels"), LABEL_VERSION, json_sprintf("%d", restored->postgres_major)) !=
 			0 ||
+		label_flavour(metadata, restored->flavour) != 0 ||
 		annotate_count(annotations, ANN_RESTORED_BYTES, restored->bytes) != 0 ||
 		annotate_count(annotations, ANN_RESTORED_FILES, restored->files) != 0 ||
 		(b->settings->postgres_tls && json_object_set_new(annotations, ANN_TLS, json_string(ANN_TLS_VALUE)) != 0) ||
@@ -306,6 +376,17 @@ int build_database_secret(const struct build *b, const struct build_round *round
 	return 0;
 }
 
+// A tag or a digest of its own is left as it is.
+static json_t *image_of(const struct build *b, const struct build_restored *restored)
+{
+	const struct settings_flavour *flavour = restored->flavour;
+	const char *image = flavour != NULL && flavour->image != NULL ? flavour->image : b->settings->postgres_image;
+	const char *slash = strrchr(image, '/');
+	if (strpbrk(slash == NULL ? image : slash, ":@") != NULL)
+		return json_string(image);
+	return json_sprintf("%s:%d", image, restored->postgres_major);
+}
+
 // One key a line.
 // clang-format off
 // Recreate: two servers must never open one volume.
@@ -319,7 +400,7 @@ int build_deployment(const struct build *b, const struct build_round *round, con
 	if (b->entry->known_intent < 0 || b->entry->known_intent >= INTENT_COUNT)
 		return error_set(err, ERROR_INVALID, "Deployment %s: intent \"%s\" is not ours", name, b->entry->intent);
 
-	AUTO(json) json_t *image = json_sprintf("%s:%d", b->settings->postgres_image, restored->postgres_major);
+	AUTO(json) json_t *image = image_of(b, restored);
 	if (image == NULL)
 		return error_no_memory(err, name);
 	json_begin();

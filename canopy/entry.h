@@ -41,6 +41,7 @@ struct entry {
 	char *account;                        // the storage account, with storage azure
 	char *endpoint;                       // its blob service, where that is none of the public cloud
 	char *client_id;                      // of the workload identity that may read it; NULL: a SAS is in the Secret
+	char *flavour;                        // canopy says it in params (canopy/intents.h)
 	char namespace[ENTRY_NAMESPACE_SIZE]; // not kept in a pack
 	int known_intent;                     // enum settings_intent, -1 when we do not advertise it
 	// params.memory_request and memory_limit are bytes on the wire; as text they live here, so that intents_resolve() can

@@ -32,6 +32,7 @@ static const struct pack_field fields[] = {
 	STRING(account),
 	STRING(endpoint),
 	STRING(client_id),
+	STRING(flavour),
 	PACK_FIELD(PACK_INT, struct packed, entry.known_intent),
 	TEXT(memory_request),
 	TEXT(memory_limit),

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/quantity.h"
+#include "base/settings_flavour.h"
 #include <stddef.h>
 #include <string.h>
 
@@ -20,8 +21,8 @@ static const struct {
 	[INTENT_DISASTER_RECOVERY] = {{"check"}, false, "a standing replica to take over with"},
 };
 
-enum param_type { PARAM_DURATION, PARAM_BYTES, PARAM_TEXT, PARAM_DEPTH, PARAM_SWITCH };
-static const char *const type_text[] = {"duration", "bytes", "text", "text", "boolean"};
+enum param_type { PARAM_DURATION, PARAM_BYTES, PARAM_TEXT, PARAM_DEPTH, PARAM_SWITCH, PARAM_FLAVOUR };
+static const char *const type_text[] = {"duration", "bytes", "text", "text", "boolean", "text"};
 
 // What canopy's operators may set. On the wire a duration is whole seconds, bytes are bytes; both may also come as text ("2h",
 // "2Gi").
@@ -45,6 +46,7 @@ static const struct param params[] = {
 	{"cpu_limit", PARAM_TEXT, AT(cpu_limit), .is_text = true, .minimum = 1},
 	{"deployment_ready_timeout", PARAM_DURATION, AT(ready_timeout_ms), .minimum = 1},
 	{"depth", PARAM_DEPTH, AT(depth), .minimum = 0},
+	{"flavour", PARAM_FLAVOUR, AT(flavour), .is_text = true, .minimum = 0},
 	{"allow_reset_wal", PARAM_SWITCH, AT(allow_reset_wal), .is_for_standing = true},
 };
 #undef AT
@@ -68,6 +70,8 @@ static int param_default(const struct settings_for_intent *s, const struct param
 {
 	int64_t bytes = 0;
 	*out = NULL;
+	if (p->type == PARAM_FLAVOUR)
+		return 0; // the backup says it, else it is stock
 	if (p->type == PARAM_DEPTH)
 		return json_made(json_string(settings_depth_text[s->depth]), p->name, out, err);
 	if (p->type == PARAM_SWITCH)
@@ -210,6 +214,13 @@ static int read_switch(const struct param *p, const json_t *value, bool *out, st
 	return 0;
 }
 
+static int read_flavour(const struct param *p, const json_t *value, struct error *err)
+{
+	if (!json_is_string(value) || !settings_is_flavour_name(json_string_value(value)))
+		return refuse(p, value, "a name of letters, digits and inner -_., at most 63 long", err);
+	return 0;
+}
+
 // The borrowed text of a quantity: the entry holds those that came as numbers.
 static const char *quantity_text(const struct entry *entry, const struct param *p, const json_t *value)
 {
@@ -226,9 +237,10 @@ static int lay_over(
 		return read_depth(p, value, &out->depth, err);
 	if (p->type == PARAM_SWITCH)
 		return read_switch(p, value, &out->allow_reset_wal, err);
-	int rc = p->type == PARAM_DURATION ? read_duration(p, value, &number, err)
-		 : p->type == PARAM_BYTES  ? read_bytes(p, value, &number, err)
-					   : read_cpu(p, value, err);
+	int rc = p->type == PARAM_DURATION  ? read_duration(p, value, &number, err)
+		 : p->type == PARAM_BYTES   ? read_bytes(p, value, &number, err)
+		 : p->type == PARAM_FLAVOUR ? read_flavour(p, value, err)
+					    : read_cpu(p, value, err);
 	if (rc < 0)
 		return -1;
 	if (p->is_text) {
@@ -251,6 +263,10 @@ int intents_resolve(
 		if (value != NULL && !json_is_null(value) && lay_over(&params[i], entry, value, &resolved, err) < 0)
 			return -1;
 	}
+	if (entry->flavour != NULL && resolved.flavour != NULL && strcmp(entry->flavour, resolved.flavour) != 0)
+		return error_set(err, ERROR_INVALID, "params.flavour is \"%s\" and field \"flavour\" is \"%s\": they have to agree",
+			resolved.flavour, entry->flavour);
+	resolved.flavour = entry->flavour != NULL ? entry->flavour : resolved.flavour;
 	if (resolved.allow_reset_wal && intents[entry->known_intent].is_once)
 		return error_set(err, ERROR_INVALID,
 			"params.allow_reset_wal is true, allowed is false for intent %s: a database without its log proves "

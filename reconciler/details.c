@@ -35,6 +35,7 @@ static int put_restored(const struct round_view *v, const struct restore_message
 	int64_t bytes = deployment != NULL && deployment->restored_bytes >= 0 ? deployment->restored_bytes : said->bytes;
 	int64_t files = deployment != NULL && deployment->restored_files >= 0 ? deployment->restored_files : said->files;
 	return put_count(details, "restored_bytes", bytes) < 0 || put_count(details, "restored_files", files) < 0 ||
+			       put_text(details, "flavour", deployment == NULL ? NULL : deployment->flavour) < 0 ||
 			       put_text(details, "layout", said->layout) < 0
 		       ? -1
 		       : 0;

@@ -115,6 +115,7 @@ static void read_round(struct reading *r, struct replica *out)
 	out->last_error = copy(r, annotation(r, ANN_LAST_ERROR));
 	out->volume_bytes = bytes_of(annotation(r, ANN_VOLUME_BYTES));
 	out->tls_renew_at_ms = time_of(annotation(r, ANN_TLS_RENEW_AT));
+	copy_fixed(annotation(r, ANN_FLAVOUR), out->flavour, sizeof(out->flavour));
 	copy_fixed(annotation(r, ANN_TLS_CA), out->tls_ca, sizeof(out->tls_ca));
 	out->expected_bytes = bytes_of(annotation(r, ANN_EXPECTED_BYTES));
 	copy_fixed(annotation(r, ANN_CREDENTIALS_REFUSED), out->credentials_refused, sizeof(out->credentials_refused));

@@ -5,6 +5,7 @@
 #define RECONCILER_REPLICA_H
 
 #include "base/json.h"
+#include "base/settings_flavour.h"
 #include "builders/names.h"
 #include "canopy/entry.h"
 #include "reconciler/authority.h"
@@ -72,6 +73,7 @@ struct replica {
 	char credentials_refused[ROUND_KEY_SIZE];
 	int64_t volume_bytes; // 0: as the settings say
 	int64_t tls_renew_at_ms;
+	char flavour[FLAVOUR_NAME_SIZE]; // "": none has come to its database yet
 	char tls_ca[AUTHORITY_ID_SIZE]; // "": people are told to come without TLS
 };
 

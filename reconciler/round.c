@@ -4,6 +4,7 @@
 #include "builders/exit_codes.h"
 #include "canopy/intents.h"
 #include "reconciler/blame.h"
+#include "reconciler/flavour.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@ const char *const step_kind_text[] = {
 #define FAILED_GRACE_MAX_MS (INT64_C(2) * 60 * 1000)
 
 static const struct blame by_the_cluster = {.grade = GRADE_INCONCLUSIVE, .owner = OWNER_CLUSTER};
+static const struct blame by_the_settings = {.grade = GRADE_INCONCLUSIVE, .owner = OWNER_SETTINGS};
 
 static void wait_for(struct step *out, const char *what)
 {
@@ -115,6 +117,17 @@ static void restore_failed(const struct round_view *v, const struct job_view *jo
 	note_full_volume(v, pod != NULL && pod->exit_code == EXIT_VOLUME_FULL, out);
 }
 
+// No other server than the one that was backed up: false when there is none, and then the round has failed.
+static bool has_flavour(const struct round_view *v, const char *said, struct step *out)
+{
+	const struct settings_flavour *ignored = NULL;
+	struct error err = {0};
+	if (flavour_choose(v, said, &ignored, &err) == 0)
+		return true;
+	fail(out, by_the_settings, "flavour", err.text);
+	return false;
+}
+
 static void restored_step(const struct round_view *v, struct step *out)
 {
 	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, true);
@@ -127,15 +140,18 @@ static void restored_step(const struct round_view *v, struct step *out)
 		fail(out, by_the_cluster, "restore", "the termination message of the restore names no PostgreSQL version");
 		return;
 	}
-	out->kind = STEP_START;
+	if (has_flavour(v, out->restored.flavour, out))
+		out->kind = STEP_START;
 }
 
 static void restoring_step(const struct round_view *v, struct step *out)
 {
 	const struct job_view *job = scene_job(&v->scene, v->replica->round);
 	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, true);
-	if (job == NULL)
+	if (job == NULL && has_flavour(v, "", out))
 		out->kind = STEP_MAKE;
+	else if (job == NULL)
+		return; // known before anything is moved
 	else if (job->outcome == JOB_RUNNING && pod != NULL && pod->has_lost_sidecar)
 		fail(out, by_the_cluster, "restore",
 			"the restore pod lost the restartPolicy of its sidecar: a webhook with an old API drops it, and the pod "
@@ -185,7 +201,6 @@ static bool tells_of_full_volume(const char *text)
 // The server may have said so itself, or gone with it: then its last lines do.
 static void check_failed(const struct round_view *v, struct step *out)
 {
-	static const struct blame by_the_settings = {.grade = GRADE_INCONCLUSIVE, .owner = OWNER_SETTINGS};
 	char cause[ERROR_TEXT_MAX];
 	const struct check_result *result = v->check_result;
 	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, false);

@@ -45,6 +45,7 @@ static const struct pack_field replica_fields[] = {
 	REPLICA(PACK_INT64, volume_bytes),
 	REPLICA(PACK_INT64, tls_renew_at_ms),
 	REPLICA(PACK_TEXT, tls_ca),
+	REPLICA(PACK_TEXT, flavour),
 };
 const struct pack_shape shape_replica = PACK_SHAPE(struct replica, replica_fields);
 
@@ -69,6 +70,7 @@ static const struct pack_field deployment_fields[] = {
 	PACK_FIELD(PACK_INT64, struct deployment_view, restored_files),
 	PACK_FIELD(PACK_BOOL, struct deployment_view, has_tls),
 	PACK_FIELD(PACK_TEXT, struct deployment_view, sizing),
+	PACK_FIELD(PACK_TEXT, struct deployment_view, flavour),
 };
 const struct pack_shape shape_deployment = PACK_SHAPE(struct deployment_view, deployment_fields);
 

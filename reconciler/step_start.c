@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "canopy/intents.h"
 #include "reconciler/adopt.h"
+#include "reconciler/flavour.h"
 #include "reconciler/patch.h"
 #include "reconciler/secret_data.h"
 #include "reconciler/server_tls.h"
@@ -48,6 +49,30 @@ static int make_scripts(struct manager *op, const struct round_view *v, const st
 	return build_database_secret(b, &round, restored, &secret, err) < 0 ? -1 : step_put_secret(op, v, secret, err);
 }
 
+// What the image of the flavour is pulled with, from the operator's Namespace, as it is there now.
+static int make_pull_secret(struct manager *op, const struct round_view *v, const struct build *b,
+	const struct settings_flavour *flavour, struct error *err)
+{
+	AUTO(json) json_t *source = NULL;
+	AUTO(json) json_t *object = NULL;
+	struct adopted there;
+	if (flavour->pull_secret == NULL)
+		return 0;
+	if (k8s_get(op->k8s, &K8S_SECRET, op->settings->operator_namespace, flavour->pull_secret, &source, err) < 0 ||
+		build_pull_secret(b, source, &object, err) < 0)
+		return error_wrap(err, "flavour %s: pullSecret %s", flavour->name, flavour->pull_secret);
+	if (adopt_create(op, &K8S_SECRET, v->replica, object, v->now_ms, &there, err) < 0)
+		return -1;
+	if (there.result == ADOPT_MADE)
+		return 0;
+	AUTO(json)
+	json_t *patch = json_pack(
+		"{s:{s:s}, s:O}", "metadata", "resourceVersion", there.resource_version, "data", json_object_get(object, "data"));
+	if (patch == NULL)
+		return error_no_memory(err, "secret");
+	return k8s_patch(op->k8s, &K8S_SECRET, v->replica->namespace, NAME_PULL_SECRET, patch, NULL, err);
+}
+
 int step_start(struct manager *op, struct round_view *v, const struct step *step, struct error *err)
 {
 	AUTO(json) json_t *deployment = NULL;
@@ -55,19 +80,21 @@ int step_start(struct manager *op, struct round_view *v, const struct step *step
 	char name[OBJECT_NAME_SIZE];
 	const struct build b = step_build(op, v);
 	const struct build_round round = step_round(v);
-	const struct build_restored restored = {.postgres_major = step->restored.postgres_major,
+	struct build_restored restored = {.postgres_major = step->restored.postgres_major,
 		.bytes = step->restored.bytes,
 		.files = step->restored.files,
 		.engine = step->restored.engine};
 
 	patch_init(&p, v->replica);
-	if (make_secrets(op, v, &b, &p, err) < 0 || make_scripts(op, v, &b, &restored, err) < 0 ||
+	if (flavour_choose(v, step->restored.flavour, &restored.flavour, err) < 0 ||
+		make_pull_secret(op, v, &b, restored.flavour, err) < 0 || make_secrets(op, v, &b, &p, err) < 0 || make_scripts(op, v, &b, &restored, err) < 0 ||
 		build_deployment(&b, &round, &restored, &deployment, err) < 0 ||
 		adopt_create(op, &K8S_DEPLOYMENT, v->replica, deployment, v->now_ms, NULL, err) < 0)
 		return -1;
 	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_STARTING]);
 	if (step->restored.backup[0] != '\0')
 		patch_set(&p, ANN_BACKUP, step->restored.backup);
+	patch_set(&p, ANN_FLAVOUR, restored.flavour->name);
 	if (v->replica->state != STATE_STARTING && patch_send(&p, op->k8s, v->replica, err) < 0)
 		return -1;
 	name_deployment(v->replica->round, name);

@@ -90,6 +90,7 @@ int deployment_view_from_json(const json_t *deployment, struct deployment_view *
 	made.restored_files = integer_of(json_find_str(metadata, "annotations", ANN_RESTORED_FILES), -1);
 	const char *tls = json_find_str(metadata, "annotations", ANN_TLS);
 	made.has_tls = tls != NULL && strcmp(tls, ANN_TLS_VALUE) == 0;
+	copy_cut(json_find_str(metadata, "annotations", ANN_FLAVOUR), made.flavour, sizeof(made.flavour));
 	copy_cut(json_find_str(metadata, "annotations", ANN_SIZING), made.sizing, sizeof(made.sizing));
 	*out = made;
 	return 0;
@@ -244,6 +245,7 @@ bool restore_message_parse(const char *text, struct restore_message *out)
 	copy_cut(json_find_str(line, "error"), out->error, sizeof(out->error));
 	copy_cut(json_find_str(line, "stage"), out->stage, sizeof(out->stage));
 	copy_cut(json_find_str(line, "layout"), out->layout, sizeof(out->layout));
+	copy_cut(json_find_str(line, "flavour"), out->flavour, sizeof(out->flavour));
 	copy_cut(json_find_str(line, "engine"), out->engine, sizeof(out->engine));
 	// Half a name would be another backup's.
 	const char *backup = json_find_str(line, "backup");

@@ -6,6 +6,7 @@
 #define RECONCILER_WORKLOAD_H
 
 #include "base/json.h"
+#include "base/settings_flavour.h"
 #include "builders/names.h"
 #include "builders/sizing.h"
 #include "canopy/entry.h"
@@ -48,6 +49,7 @@ struct deployment_view {
 	int postgres_major;                     // app.kubernetes.io/version; 0 when missing
 	int64_t restored_bytes, restored_files; // -1 when not said
 	bool has_tls;                           // PostgreSQL speaks TLS alone to other hosts
+	char flavour[FLAVOUR_NAME_SIZE];        // of the server, as its annotation has it; "" when not said
 	char sizing[BUILD_SIZING_SIZE];         // what its containers were sized by (builders/sizing.h); "" when not said
 };
 
@@ -91,6 +93,7 @@ struct restore_message {
 	char layout[32];                  // of the backup's folders; "" when not said
 	char engine[64];                  // name and version of the engine; "" when not said
 	char backup[RESTORE_BACKUP_SIZE]; // its name for what it restores, also where it failed; "" when not said, or too long
+	char flavour[FLAVOUR_NAME_SIZE];  // of the server that was backed up; "" when not said
 };
 
 // False when text is no such line (NULL, empty, cut, no JSON).

@@ -4,11 +4,14 @@
 find_server
 [ -f "$run/postgresql.conf" ] || fail "$EXIT_INCOMPLETE" start "$run/postgresql.conf is missing: prepare has not run"
 
-set -- -D "$pgdata" -c config_file="$run/postgresql.conf" -c listen_addresses="$POD_IP"
+# What a flavour of the server connects to itself by, within the pod, has lines of its own; they come first, since the first counts.
+within="${HBA_LOCAL:+$HBA_LOCAL
+}"
+set -- -D "$pgdata" -c config_file="$run/postgresql.conf" -c listen_addresses="$POD_IP${HBA_LOCAL:+,localhost}"
 if [ -z "${TLS_DIR:-}" ]; then
-	write_hba 'host all all all scram-sha-256'
+	write_hba "${within}host all all all scram-sha-256"
 else
-	write_hba 'hostssl all all all scram-sha-256'
+	write_hba "${within}hostssl all all all scram-sha-256"
 	shown=$(cat "$TLS_DIR/tls.crt")
 	set -- "$@" -c ssl=on -c ssl_cert_file="$TLS_DIR/tls.crt" -c ssl_key_file="$TLS_DIR/tls.key" -c ssl_min_protocol_version=TLSv1.2
 fi

@@ -109,6 +109,7 @@ start_failed() {
 	$EXIT_VOLUME_FULL|no|(PANIC;FATAL;ERROR): .*(No space left on device;Disk quota exceeded)|the volume is full
 	$EXIT_NODE_FAILED|no|process .*terminated by signal (7;9;10;15):|a process of the server was killed, the node is to blame and not the backup
 	$EXIT_NODE_FAILED|no|(PANIC;FATAL): .*(out of memory;Cannot allocate memory;shared memory;Input/output error;Too many open files;Stale file handle;Read-only file system;Permission denied;wrong ownership)|the node or the volume is to blame and not the backup
+	$EXIT_WRONG_MAJOR|no|FATAL: .*(could not access file;could not load library)|the image lacks a library of its flavour, the image is to blame and not the backup
 	$EXIT_WRONG_MAJOR|no|database files are incompatible with server|the image has another build of PostgreSQL than the database was made with
 	$EXIT_RECOVERY_FAILED|yes|could not locate (a valid;required) checkpoint record;invalid redo (in;record);could not find redo location|the checkpoint that recovery begins from cannot be read
 	$EXIT_RECOVERY_FAILED|yes|WAL ends before|the WAL in the backup ends before its files are consistent

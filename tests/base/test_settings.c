@@ -1,4 +1,4 @@
-#include "base/settings.h"
+#include "base/settings_flavour.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/scratch.h"
 #include <string.h>
@@ -156,6 +156,15 @@ static const char whole_file[] = "# of the operator\n"
 				 "    serviceAnnotations: {tailscale.com/hostname: nauru, simple: 'true'}\n"
 				 "    serviceTimeout: 4m\n"
 				 "engines: {postgres: restic, tar: kopia}\n"
+				 "flavours:\n"
+				 "  stock: {preload: [pg_stat_statements]}\n"
+				 "  pg_durable:\n"
+				 "    image: example.org/durable\n"
+				 "    pullSecret: registry\n"
+				 "    label: durable-1\n"
+				 "    environment: {DURABLE_MODE: strict}\n"
+				 "    preload: [pg_durable, $libdir/other]\n"
+				 "    hba: ['host all durable 127.0.0.1/32 trust', 'host all durable ::1/128 scram-sha-256']\n"
 				 "storageClass: fast\n"
 				 "nodeSelector:\n"
 				 "  disk: ssd\n"
@@ -195,6 +204,19 @@ static void the_file_is_read_whole(void **state)
 	assert_int_equal(settings_engine_for(s, "postgres"), ENGINE_RESTIC);
 	assert_int_equal(settings_engine_for(s, "tar"), ENGINE_KOPIA);
 	assert_int_equal(settings_engine_for(s, "other"), ENGINE_KOPIA);
+	assert_int_equal(s->flavour_count, 2);
+	const struct settings_flavour *durable = settings_find_flavour(s, "pg_durable");
+	assert_ptr_equal(durable, &s->flavours[1]);
+	assert_string_equal(durable->image, "example.org/durable");
+	assert_string_equal(durable->pull_secret, "registry");
+	assert_string_equal(settings_flavour_label(durable), "durable-1");
+	assert_int_equal(durable->environment_count, 1);
+	assert_string_equal(durable->environment[0].value, "strict");
+	assert_int_equal(durable->preload_count, 2);
+	assert_string_equal(durable->preload[1], "$libdir/other");
+	assert_int_equal(durable->hba_count, 2);
+	assert_null(settings_find_flavour(s, "stock")->image);
+	assert_null(settings_find_flavour(s, "acme"));
 	assert_string_equal(s->storage_class, "fast");
 	assert_int_equal(s->node_selector_count, 2);
 	assert_string_equal(s->node_selector[1].key, "spot");
@@ -312,6 +334,24 @@ static void a_bad_file_is_refused_with_its_place(void **state)
 			":1:23: serviceType: \"ExternalName\": allowed is ClusterIP, NodePort or LoadBalancer"},
 		{"intents: {analytics: {serviceAnnotations: [a]}}\n",
 			":1:23: serviceAnnotations: allowed is a mapping of names to texts"},
+		{"flavours: [acme]\n", ":1:1: flavours: allowed is a mapping of names to mappings of image"},
+		{"flavours: {acme: {}}\n", ":1:12: acme: image: missing, only stock has one without (POSTGRES_IMAGE)"},
+		{"flavours: {pg_durable: {preload: [a]}}\n", ":1:12: pg_durable: image: missing"},
+		{"flavours: {a b: {image: x}}\n", ":1:12: a b: allowed is a name of letters, digits"},
+		{"flavours: {acme: {image: x, tag: y}}\n", ":1:29: tag: unknown key: allowed is image, pullSecret, label"},
+		{"flavours: {acme: {image: 'x y'}}\n", ":1:12: acme: image: \"x y\": allowed is the name of an image"},
+		{"flavours: {acme: {image: x, label: 'a b'}}\n", ":1:12: acme: label: \"a b\": allowed is a value of a label"},
+		{"flavours: {acme: {image: x, pullSecret: A}}\n", ":1:12: acme: pullSecret: \"A\": allowed is the name of a Secret"},
+		{"flavours: {acme: {image: x, environment: {PGHOST: y}}}\n", ":1:12: acme: environment: \"PGHOST\": allowed is"},
+		{"flavours: {acme: {image: x, environment: {PRELOAD: y}}}\n", ":1:12: acme: environment: \"PRELOAD\": allowed is"},
+		{"flavours: {acme: {image: x, environment: {a-b: y}}}\n", ":1:12: acme: environment: \"a-b\": allowed is"},
+		{"flavours: {acme: {image: x, preload: a}}\n", ":1:29: preload: allowed is a list of texts"},
+		{"flavours: {acme: {image: x, preload: [\"a', b = '\"]}}\n", ":1:12: acme: preload: \"a', b = '\": allowed is"},
+		{"flavours: {acme: {image: x, hba: ['host all all 0.0.0.0/0 trust']}}\n", ":1:12: acme: hba: \"host all all 0.0.0.0/0"},
+		{"flavours: {acme: {image: x, hba: ['host all all 127.0.0.0/8 trust']}}\n", ":1:12: acme: hba: \"host all all 127"},
+		{"flavours: {acme: {image: x, hba: ['host \"a b\" all 127.0.0.1/32 trust']}}\n", ":1:12: acme: hba: "},
+		{"flavours: {acme: {image: x, hba: ['host @file all 127.0.0.1/32 trust']}}\n", ":1:12: acme: hba: "},
+		{"flavours: {acme: {image: x, hba: ['local all all trust']}}\n", ":1:12: acme: hba: \"local all all trust\": allowed is"},
 		{"engines: {postgres: tar}\n", ":1:11: postgres: \"tar\": allowed is kopia, restic"},
 		{"engines: restic\n",
 			":1:1: engines: allowed is a mapping of backup types to kopia, restic"},

@@ -135,8 +135,8 @@ failed_with() { # STATUS STAGE TEXT LABEL
 
 code() { sed -n "s/^$1=//p" "$scripts"/*.sh | head -n 1; }
 
-start_server() { # ADDRESS
-	begin postgres <<<"POD_IP=$1"
+start_server() { # ADDRESS [VARIABLE]...
+	begin postgres < <(printf '%s\n' "POD_IP=$1" "${@:2}")
 	local deadline=$((SECONDS + 30))
 	until $bin/pg_isready -q -h "$1" -U postgres; do
 		[ $SECONDS -lt $deadline ] && kill -0 "$begun" 2>/dev/null || return 1

@@ -498,8 +498,8 @@ static void the_deployment_prepares_and_serves(void **state)
 	assert_str("postgres-0a1b2c3d", object, "metadata", "name");
 	assert_str("15", object, "metadata", "labels", LABEL_VERSION);
 	assert_json("annotations", json_find(object, "metadata", "annotations"),
-		"{'pgro.bes.au/restored-bytes':'48779104','pgro.bes.au/restored-files':'1271','pgro.bes.au/"
-		"sizing':'" SAMPLE_SIZING "','pgro.bes.au/tls':'on'}");
+		"{'pgro.bes.au/flavour':'stock','pgro.bes.au/restored-bytes':'48779104','pgro.bes.au/restored-files':'1271',"
+		"'pgro.bes.au/sizing':'" SAMPLE_SIZING "','pgro.bes.au/tls':'on'}");
 	const json_t *spec = json_find(object, "spec");
 	assert_int_equal(json_find_int(-1, spec, "replicas"), 1);
 	assert_str("Recreate", spec, "strategy", "type");
@@ -655,7 +655,93 @@ static void only_standing_replicas_have_an_analytics_user(void **state)
 	assert_null(named(json_find(prepare, "env"), "ANALYTICS_PASSWORD"));
 	assert_str("example.org/postgres:17", prepare, "image");
 	assert_json("what was not said is not written", json_find(object, "metadata", "annotations"),
-		"{'pgro.bes.au/sizing':'" SAMPLE_SIZING "','pgro.bes.au/tls':'on'}");
+		"{'pgro.bes.au/flavour':'stock','pgro.bes.au/sizing':'" SAMPLE_SIZING "','pgro.bes.au/tls':'on'}");
+}
+
+static char text_of_flavour[][40] = {
+	"acme", "example.org/acme", "pull", "ACME_MODE", "strict", "acme", "pg_stat_statements", "host all all 127.0.0.1/32 trust"};
+
+static void a_flavour_has_its_image_and_what_it_needs(void **state)
+{
+	(void)state;
+	struct settings_pair mode = {text_of_flavour[3], text_of_flavour[4]};
+	char *libraries[] = {text_of_flavour[5], text_of_flavour[6]}, *lines[] = {text_of_flavour[7], text_of_flavour[7]};
+	char tagged[] = "example.org:5000/acme:17-2", label[] = "acme-2";
+	struct settings_flavour flavour = {.name = text_of_flavour[0],
+		.image = text_of_flavour[1],
+		.pull_secret = text_of_flavour[2],
+		.environment = &mode,
+		.environment_count = 1,
+		.preload = libraries,
+		.preload_count = 2,
+		.hba = lines,
+		.hba_count = 2};
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_ANALYTICS, "restic");
+	s.restored.flavour = &flavour;
+	AUTO(json) json_t *object = NULL;
+	AUTO(json) json_t *other = NULL;
+	assert_ok(build_deployment(&s.build, &s.round, &s.restored, &object, &err), err);
+	const json_t *pod = json_find(object, "spec", "template", "spec");
+	const json_t *prepare = named(json_find(pod, "initContainers"), CONTAINER_PREPARE);
+	const json_t *postgres = named(json_find(pod, "containers"), CONTAINER_POSTGRES);
+	assert_str("example.org/acme:15", prepare, "image");
+	assert_str("example.org/acme:15", postgres, "image");
+	assert_json("pull", json_find(pod, "imagePullSecrets"), "[{'name':'image-pull'}]");
+	assert_str("strict", named(json_find(prepare, "env"), "ACME_MODE"), "value");
+	assert_str("strict", named(json_find(postgres, "env"), "ACME_MODE"), "value");
+	// Recovery needs the libraries too, and lets nobody in.
+	assert_str("acme, pg_stat_statements", named(json_find(prepare, "env"), "PRELOAD"), "value");
+	assert_null(named(json_find(prepare, "env"), "HBA_LOCAL"));
+	assert_str("host all all 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 trust", named(json_find(postgres, "env"), "HBA_LOCAL"),
+		"value");
+	assert_str("acme", object, "metadata", "annotations", ANN_FLAVOUR);
+	assert_str("acme", object, "metadata", "labels", LABEL_FLAVOUR);
+	assert_str("acme", object, "spec", "template", "metadata", "labels", LABEL_FLAVOUR);
+	assert_null(json_find(object, "spec", "selector", "matchLabels", LABEL_FLAVOUR));
+
+	flavour.image = tagged;
+	flavour.label = label;
+	assert_ok(build_deployment(&s.build, &s.round, &s.restored, &other, &err), err);
+	assert_str(tagged, named(json_find(other, "spec", "template", "spec", "containers"), CONTAINER_POSTGRES), "image");
+	assert_str("acme-2", other, "metadata", "labels", LABEL_FLAVOUR);
+	assert_str("acme", other, "metadata", "annotations", ANN_FLAVOUR);
+}
+
+static void stock_has_nothing_of_any_flavour(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_ANALYTICS, "restic");
+	AUTO(json) json_t *object = NULL;
+	assert_ok(build_deployment(&s.build, &s.round, &s.restored, &object, &err), err);
+	const json_t *pod = json_find(object, "spec", "template", "spec");
+	assert_null(json_find(pod, "imagePullSecrets"));
+	assert_null(named(json_find(named(json_find(pod, "initContainers"), CONTAINER_PREPARE), "env"), "PRELOAD"));
+	assert_null(named(json_find(named(json_find(pod, "containers"), CONTAINER_POSTGRES), "env"), "HBA_LOCAL"));
+	assert_str("stock", object, "metadata", "labels", LABEL_FLAVOUR);
+}
+
+static void a_pull_secret_is_copied_whole_and_nothing_else_is(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct sample s;
+	sample_init(&s, INTENT_ANALYTICS, "restic");
+	AUTO(json)
+	json_t *source = json_pack("{s:{s:s}, s:s, s:{s:s}}", "metadata", "name", "registry", "type", "kubernetes.io/dockerconfigjson",
+		"data", ".dockerconfigjson", "e30=");
+	AUTO(json) json_t *copy = NULL;
+	assert_ok(build_pull_secret(&s.build, source, &copy, &err), err);
+	assert_str("image-pull", copy, "metadata", "name");
+	assert_str("kubernetes.io/dockerconfigjson", copy, "type");
+	assert_json("data", json_find(copy, "data"), "{'.dockerconfigjson':'e30='}");
+	(void)json_object_set_new(source, "type", json_string("Opaque"));
+	json_t *none = NULL;
+	assert_error(build_pull_secret(&s.build, source, &none, &err), err, ERROR_INVALID,
+		"the Secret is of type \"Opaque\", allowed is kubernetes.io/dockerconfigjson");
 }
 
 static void a_deployment_without_image_or_intent_is_refused(void **state)
@@ -839,6 +925,9 @@ int main(void)
 		cmocka_unit_test(the_server_alone_has_the_key),
 		cmocka_unit_test(only_standing_replicas_have_an_analytics_user),
 		cmocka_unit_test(a_deployment_without_image_or_intent_is_refused),
+		cmocka_unit_test(a_flavour_has_its_image_and_what_it_needs),
+		cmocka_unit_test(stock_has_nothing_of_any_flavour),
+		cmocka_unit_test(a_pull_secret_is_copied_whole_and_nothing_else_is),
 		cmocka_unit_test(service_and_deployment_select_the_databases_pods),
 		cmocka_unit_test(service_is_of_the_type_and_has_the_annotations_of_its_intent),
 		cmocka_unit_test(an_event_is_where_what_it_regards_is),

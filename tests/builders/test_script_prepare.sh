@@ -176,6 +176,27 @@ test_grants_before_14() {
 	scripts=$shipped
 }
 
+# What the settings name for a flavour of the server, and no more of it.
+test_flavour() {
+	restored_pod flavour
+	new_address
+	prepare analytics 'PRELOAD=pg_stat_statements, auto_explain'
+	is "the libraries of a flavour are there while it recovers" "0 15" "$status $(message .postgres_version)"
+	start_server "$address" 'HBA_LOCAL=host all owner 127.0.0.1/32 trust'
+	is "and while it serves" 'pg_stat_statements, auto_explain' "$(query postgres hidden-superuser app 'SHOW shared_preload_libraries')"
+	is "its lines for the pod itself come first, and it listens there" "$address,localhost|local host/127.0.0.1 host/all" \
+		"$(query postgres hidden-superuser app "SELECT current_setting('listen_addresses') || '|' ||
+			string_agg(concat_ws('/', type, address), ' ' ORDER BY line_number) FROM pg_hba_file_rules")"
+	# A connection to any of loopback's addresses comes from the first one.
+	is "who is named in them comes in from there" 1 "$(query owner from-the-source app 'SELECT 1')"
+	query postgres wrong app 'SELECT 1' | grep -q 'password authentication failed'
+	verdict $? "and nobody else"
+	stop
+	prepare analytics PRELOAD=no_such_library
+	failed_with "$(code EXIT_WRONG_MAJOR)" recovery 'the image lacks a library of its flavour, the image is to blame and not the backup' \
+		"an image without the library is to blame"
+}
+
 test_ipv6() {
 	restored_pod ipv6
 	prepare verify
@@ -191,4 +212,4 @@ test_ipv6() {
 
 probe=$("$dump_objects" | jq -r 'first(.[] | select(.kind == "Deployment")).spec.template.spec.containers[0].readinessProbe.exec.command[2]')
 make_source
-run_tests test_prepare test_prepare_verify test_grants_before_14 test_ipv6
+run_tests test_prepare test_prepare_verify test_grants_before_14 test_flavour test_ipv6

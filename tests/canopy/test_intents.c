@@ -85,6 +85,7 @@ static void parameters_are_advertised_with_type_and_default(void **state)
 				    "\"cpu_request\":{\"type\":\"text\"},"
 				    "\"deployment_ready_timeout\":{\"default\":1800,\"type\":\"duration\"},"
 				    "\"depth\":{\"default\":\"quick\",\"type\":\"text\"},"
+				    "\"flavour\":{\"type\":\"text\"},"
 				    "\"memory_limit\":{\"type\":\"bytes\"},"
 				    "\"memory_request\":{\"default\":1610612736,\"type\":\"bytes\"},"
 				    "\"minimum_ttl\":{\"default\":0,\"type\":\"duration\"},"
@@ -151,6 +152,32 @@ static void params_lie_over_the_settings(void **state)
 	entry_fini(&entry);
 }
 
+static void the_flavour_of_an_entry_is_said_once(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct entry entry;
+	struct settings_for_intent got;
+	char of_the_file[] = "pg_durable";
+	AUTO(settings) struct settings *settings = defaults();
+	assert_ok(resolve(settings, "verify", "{}", &entry, &got, &err), err);
+	assert_null(got.flavour);
+	entry_fini(&entry);
+	assert_ok(resolve(settings, "verify", "{\"flavour\": \"acme\"}", &entry, &got, &err), err);
+	assert_string_equal(got.flavour, "acme");
+	entry.flavour = of_the_file;
+	assert_error(intents_resolve(settings, &entry, &got, &err), err, ERROR_INVALID,
+		"params.flavour is \"acme\" and field \"flavour\" is \"pg_durable\": they have to agree");
+	entry.flavour = NULL;
+	entry_fini(&entry);
+	assert_ok(resolve(settings, "verify", "{}", &entry, &got, &err), err);
+	entry.flavour = of_the_file;
+	assert_ok(intents_resolve(settings, &entry, &got, &err), err);
+	assert_string_equal(got.flavour, "pg_durable");
+	entry.flavour = NULL;
+	entry_fini(&entry);
+}
+
 static void a_verdict_is_never_one_on_a_reset_log(void **state)
 {
 	(void)state;
@@ -182,6 +209,8 @@ static void a_bad_param_is_refused_with_name_value_and_what_is_allowed(void **st
 		{"{\"memory_limit\": 0}", "params.memory_limit is 0, allowed is a number of bytes"},
 		{"{\"memory_limit\": {}}", "params.memory_limit is {}, allowed is"},
 		{"{\"depth\": \"Deep\"}", "params.depth is \"Deep\", allowed is quick or deep"},
+		{"{\"flavour\": \"a b\"}", "params.flavour is \"a b\", allowed is a name of letters, digits"},
+		{"{\"flavour\": 1}", "params.flavour is 1, allowed is a name"},
 		{"{\"depth\": 1}", "params.depth is 1, allowed is quick or deep"},
 		{"{\"allow_reset_wal\": \"true\"}", "params.allow_reset_wal is \"true\", allowed is true or false"},
 		{"{\"allow_reset_wal\": 1}", "params.allow_reset_wal is 1, allowed is true or false"},
@@ -222,6 +251,7 @@ int main(void)
 		cmocka_unit_test(semantics_are_those_of_the_design),
 		cmocka_unit_test(parameters_are_advertised_with_type_and_default),
 		cmocka_unit_test(params_lie_over_the_settings),
+		cmocka_unit_test(the_flavour_of_an_entry_is_said_once),
 		cmocka_unit_test(a_verdict_is_never_one_on_a_reset_log),
 		cmocka_unit_test(a_bad_param_is_refused_with_name_value_and_what_is_allowed),
 		cmocka_unit_test(an_intent_that_is_not_ours_has_no_settings),

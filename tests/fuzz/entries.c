@@ -9,7 +9,7 @@ json_t *entries_to_json(const struct entry *e)
 		"replica_id", e->replica_id, "group_id", e->group_id, e->has_server_id ? "server_id" : "machine_id", e->server_id,
 		"type", e->type, "intent", e->intent, "name", e->name, "storage", e->storage, "bucket", e->bucket, "prefix",
 		e->prefix, "region", e->region, "params", e->params == NULL ? json_object() : json_incref(e->params),
-		"snapshot_id", e->snapshot_id, "snapshot_at", e->snapshot_at, "engine", e->engine, "secret", e->secret,
+		"snapshot_id", e->snapshot_id, "snapshot_at", e->snapshot_at, "engine", e->engine, "secret", e->secret, "flavour", e->flavour,
 		"overdue_after_seconds", e->overdue_after_s < 0 ? NULL : json_integer((json_int_t)e->overdue_after_s));
 	FUZZ_CHECK(made != NULL, "an entry that is no JSON");
 	return made;

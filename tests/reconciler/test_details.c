@@ -21,6 +21,7 @@
 	"\"sizes\":{},\"relations_checked\":1,\"catalog_rows_read\":1,\"tables_checked\":1,\"rows_read\":1,\"relations_read\":" \
 	"1,"                                                                                                                    \
 	"\"bytes_read\":1,\"indexes_checked\":1,\"indexes_skipped\":[],\"checksums\":\"on\",\"checksum_failures\":0,"           \
+	"\"url\":\"postgresql://h/\",\"node_port\":30001,"                                                                      \
 	"\"notes\":[\"of the checks\"]}"
 #define SAID                                                                                                               \
 	"{\"capture\":\"base_backup\",\"load_warnings\":1,\"disarmed\":[\"a\"],\"disarmed_more\":1,\"repaired\":[\"b\"],"  \
@@ -62,7 +63,7 @@ static void set_up(struct fixture *f, const char *entry_extra)
 	*f = (struct fixture){.settings = scene_settings(),
 		.entry = scene_entry(SCENE_SERVER_ID, "verify", entry_extra),
 		.replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", STARTING),
-		.deployment = {.postgres_major = 15, .restored_bytes = 1000, .restored_files = 10},
+		.deployment = {.postgres_major = 15, .restored_bytes = 1000, .restored_files = 10, .flavour = "stock"},
 		.message = "{\"postgres_version\":\"15\",\"bytes\":1000,\"files\":10,\"seconds\":61,\"engine\":\"restic 0.18.1\","
 			   "\"layout\":\"debian\",\"backup\":\"2026-11-20\"}",
 		.checked = {.grade = GRADE_CLEAN,

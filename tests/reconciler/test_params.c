@@ -144,6 +144,13 @@ static void resources(struct world *w, const char *params, char *out, size_t siz
 	(void)snprintf(out, size, "%s", printed);
 }
 
+// A round that was claimed and has nothing yet.
+static void first_step(struct world *w, const char *params, char *out, size_t size)
+{
+	set_up(w, "s1", params, "\"restore-state\":\"restoring\",\"round\":\"" KEY "\",\"round-snapshot-id\":\"s1\",\"attempt\":\"1\"");
+	(void)snprintf(out, size, "%s", next(w));
+}
+
 static void environment(struct world *w, const char *params, char *out, size_t size)
 {
 	AUTO(json) json_t *object = deployment(w, params);
@@ -174,6 +181,7 @@ static const struct {
 		"{\"limits\":{},\"requests\":{\"cpu\":\"250m\"}}"},
 	{"cpu_limit", "\"2\"", resources, "{\"limits\":{},\"requests\":{}}", "{\"limits\":{\"cpu\":\"2\"},\"requests\":{}}"},
 	{"depth", "\"deep\"", check, "quick", "deep"},
+	{"flavour", "\"pg_durable\"", first_step, "make", "fail"}, // it has no image yet
 	{"allow_reset_wal", "true", environment, "not set", "true"},
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

@@ -241,9 +241,12 @@ static void what_a_restore_says(void **state)
 	assert_true(restore_message_parse("{\"layout\":\"debian\",\"engine\":\"restic 0.18.1\",\"seconds\":7,\"bytes\":-3}", &said));
 	assert_string_equal(said.layout, "debian");
 	assert_string_equal(said.engine, "restic 0.18.1");
+	assert_string_equal(said.flavour, "");
 	assert_int_equal(said.seconds, 7);
 	assert_int_equal(said.bytes, -1);
 	assert_int_equal(said.files, -1);
+	assert_true(restore_message_parse("{\"flavour\":\"pg_durable\"}", &said));
+	assert_string_equal(said.flavour, "pg_durable");
 	assert_true(restore_message_parse("{\"layout\":7,\"engine\":[],\"seconds\":\"7\"}", &said));
 	assert_string_equal(said.layout, "");
 	assert_string_equal(said.engine, "");
