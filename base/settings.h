@@ -39,6 +39,7 @@ enum settings_engine {
 enum settings_storage { STORAGE_S3, STORAGE_AZURE, STORAGE_FILE, STORAGE_COUNT };
 
 enum settings_depth { DEPTH_QUICK, DEPTH_DEEP };
+enum settings_passwords { PASSWORDS_GENERATED, PASSWORDS_SOURCE };
 enum settings_service { SERVICE_CLUSTER_IP, SERVICE_NODE_PORT, SERVICE_LOAD_BALANCER };
 
 // The texts that stand for the values above, in worklists and settings.
@@ -47,6 +48,7 @@ extern const char *const settings_storage_text[STORAGE_COUNT];
 extern const char *const settings_engine_text[]; // NULL at the end, as the next ones
 extern const char *const settings_depth_text[];
 extern const char *const settings_service_text[];
+extern const char *const settings_passwords_text[];
 
 // A key and a value, for nodeSelector and annotations.
 struct settings_pair {
@@ -70,6 +72,7 @@ struct settings_for_intent {
 	enum settings_service service_type; // of Service postgres; for verify always SERVICE_CLUSTER_IP
 	struct settings_pair *service_annotations;
 	size_t service_annotation_count;
+	enum settings_passwords passwords; // of the restored roles, but for postgres and analytics
 	char *flavour; // of the entry alone (canopy/intents.h): what its backup is a backup of; NULL: not said
 	int64_t service_timeout_ms; // of the connection test through the Service, the wait for an address included
 };

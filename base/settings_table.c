@@ -16,6 +16,7 @@ const char *const settings_engine_text[] = {
 #undef X
 		NULL};
 const char *const settings_depth_text[] = {"quick", "deep", NULL};
+const char *const settings_passwords_text[] = {"generated", "source", NULL};
 const char *const settings_service_text[] = {"ClusterIP", "NodePort", "LoadBalancer", NULL};
 
 static const char *const http_schemes[] = {"http", "https", NULL};
@@ -142,6 +143,9 @@ static const struct {
 	{{NULL, "allowResetWal", SETTING_SWITCH, AT(allow_reset_wal),
 		.help = "Where recovery fails, reset the write-ahead log and serve what is left, reported as a failure; never for verify."},
 		{"off", "off", "off"}},
+	{{NULL, "passwords", SETTING_CHOICE, AT(passwords), .choices = settings_passwords_text,
+		.help = "Whether restored roles lose their passwords (generated: people come in as analytics) or keep them (source); an entry may say otherwise."},
+		{"generated", "generated", "generated"}},
 	{{NULL, "serviceType", SETTING_CHOICE, AT(service_type), .choices = settings_service_text,
 		.help = "How Service postgres is reached: within the cluster, by a port of each node, or by a load balancer; verify: ClusterIP."},
 		{"ClusterIP", "ClusterIP", "ClusterIP"}},

@@ -229,6 +229,12 @@ static int add_flavour(json_t *environment, const struct settings_flavour *flavo
 	return 0;
 }
 
+static int add_passwords(const struct build *b, json_t *environment)
+{
+	const char *text = settings_passwords_text[b->sizing.passwords];
+	return b->sizing.passwords == PASSWORDS_GENERATED ? 0 : json_array_append_new(environment, pod_env("PASSWORDS", text));
+}
+
 static int add_own(const struct build *b, const struct engine_prepare *own, json_t *environment, json_t *its_mounts)
 {
 	AUTO(json) json_t *more = own == NULL || own->environment == NULL ? json_array() : own->environment(b);
@@ -262,7 +268,7 @@ static json_t *prepare_container(const struct build *b, const struct build_resto
 	if (add_own(b, own, environment, its_mounts) != 0)
 		return NULL;
 	const struct settings_flavour *flavour = restored->flavour;
-	if (add_flavour(environment, flavour) != 0 ||
+	if (add_passwords(b, environment) != 0 || add_flavour(environment, flavour) != 0 ||
 		(flavour != NULL && add_joined(environment, "PRELOAD", flavour->preload, flavour->preload_count, ", ") != 0))
 		return NULL;
 	return pod_container(b, CONTAINER_PREPARE, image, POD_SCRIPT_PREPARE, json_incref(environment), json_incref(its_mounts));
@@ -295,7 +301,7 @@ static json_t *postgres_container(const struct build *b, const char *image, cons
 	AUTO(json) json_t *its_mounts = mounts();
 	if (b->settings->postgres_tls && add_tls(environment, its_mounts) != 0)
 		return NULL;
-	if (add_flavour(environment, flavour) != 0 ||
+	if (add_passwords(b, environment) != 0 || add_flavour(environment, flavour) != 0 ||
 		(flavour != NULL && add_joined(environment, "HBA_LOCAL", flavour->hba, flavour->hba_count, "\n") != 0))
 		return NULL;
 	AUTO(json)

@@ -138,6 +138,8 @@ static int read_optional_texts(const json_t *object, struct entry *e, struct err
 		{"endpoint", &e->endpoint},
 		{"client_id", &e->client_id},
 		{"flavour", &e->flavour},
+		{"passwords", &e->passwords},
+		{"sourceSecret", &e->source_secret},
 	};
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		const char *text = NULL;
@@ -154,6 +156,11 @@ static int read_optional_texts(const json_t *object, struct entry *e, struct err
 	int64_t ignored = 0;
 	if (e->snapshot_at != NULL && clock_parse(e->snapshot_at, &ignored, err) < 0)
 		return error_wrap(err, "field \"snapshot_at\"");
+	bool is_choice = e->passwords == NULL || strcmp(e->passwords, settings_passwords_text[PASSWORDS_GENERATED]) == 0 ||
+			 strcmp(e->passwords, settings_passwords_text[PASSWORDS_SOURCE]) == 0;
+	if (!is_choice)
+		return error_set(
+			err, ERROR_INVALID, "field \"passwords\" is \"%.64s\", allowed is generated or source", e->passwords);
 	if (e->flavour != NULL && !settings_is_flavour_name(e->flavour))
 		return error_set(err, ERROR_INVALID,
 			"field \"flavour\" is \"%.64s\", allowed is a name of letters, digits and inner -_., at most 63 long",
@@ -263,8 +270,8 @@ void entry_fini(struct entry *entry)
 {
 	char **const texts[] = {&entry->type, &entry->intent, &entry->name, &entry->storage, &entry->bucket, &entry->prefix,
 		&entry->region, &entry->snapshot_id, &entry->snapshot_at, &entry->engine, &entry->secret, &entry->databases,
-
-		&entry->stanza, &entry->account, &entry->endpoint, &entry->client_id, &entry->flavour};
+		&entry->stanza, &entry->account, &entry->endpoint, &entry->client_id, &entry->flavour,
+		&entry->passwords, &entry->source_secret};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		free(*texts[i]);
 	json_decref(entry->params);
@@ -323,14 +330,14 @@ int entry_fingerprint(const struct entry *entry, char out[9], struct error *err)
 	unsigned char digest[ENCODE_SHA256_BYTES];
 	if (json_made(
 		    json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:O, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, "
-			      "s:s*, s:s*}",
+			      "s:s*, s:s*, s:s*, s:s*}",
 			    "replica_id", entry->replica_id, "group_id", entry->group_id, "server_id", entry->server_id, "type",
 			    entry->type, "intent", entry->intent, "name", entry->name, "storage", entry->storage, "bucket",
 			    entry->bucket, "prefix", entry->prefix, "region", entry->region, "overdue_after_seconds",
 			    (json_int_t)entry->overdue_after_s, "params", entry->params == NULL ? empty : entry->params, "engine",
 			    entry->engine, "secret", entry->secret, "databases", entry->databases, "stanza", entry->stanza,
 			    "account", entry->account, "endpoint", entry->endpoint, "client_id", entry->client_id,
-			    "flavour", entry->flavour),
+			    "flavour", entry->flavour, "passwords", entry->passwords, "sourceSecret", entry->source_secret),
 		    "fingerprint", &declared, err) < 0)
 		return -1;
 	if (json_print(declared, &text, err) < 0 || encode_sha256(text, strlen(text), digest, err) < 0)

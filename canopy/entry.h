@@ -42,6 +42,8 @@ struct entry {
 	char *endpoint;                       // its blob service, where that is none of the public cloud
 	char *client_id;                      // of the workload identity that may read it; NULL: a SAS is in the Secret
 	char *flavour;                        // canopy says it in params (canopy/intents.h)
+	char *passwords;                      // "generated" or "source"; NULL: as the settings say
+	char *source_secret;                  // the Secret in OPERATOR_NAMESPACE with a login of the source
 	char namespace[ENTRY_NAMESPACE_SIZE]; // not kept in a pack
 	int known_intent;                     // enum settings_intent, -1 when we do not advertise it
 	// params.memory_request and memory_limit are bytes on the wire; as text they live here, so that intents_resolve() can

@@ -33,6 +33,8 @@ static const struct pack_field fields[] = {
 	STRING(endpoint),
 	STRING(client_id),
 	STRING(flavour),
+	STRING(passwords),
+	STRING(source_secret),
 	PACK_FIELD(PACK_INT, struct packed, entry.known_intent),
 	TEXT(memory_request),
 	TEXT(memory_limit),

@@ -30,7 +30,8 @@ MUST_CHECK int worklist_decoder_finish(struct worklist_decoder *decoder, struct 
 void worklist_decoder_free(struct worklist_decoder *decoder);
 DEFINE_AUTO(struct worklist_decoder, worklist_decoder, worklist_decoder_free)
 
-// The same from a YAML file: a sequence of entries with the same fields, and `engine`, `secret` and `flavour`. Any entry that cannot be read
+// The same from a YAML file: a sequence of entries with the same fields, and `engine`, `secret`, `flavour`,
+// `passwords` and `sourceSecret`. Any entry that cannot be read
 // is an ERROR_INVALID with file, line and column: a file is edited by people and is taken whole or not at all.
 MUST_CHECK int worklist_from_file(const char *path, struct worklist **out, struct error *err);
 

@@ -66,6 +66,8 @@ struct blame blame_check(const struct check_result *result)
 {
 	bool is_image = strcmp(result->stage, check_stage_text[CHECK_STAGE_VERSION]) == 0 ||
 			strstr(result->cause, "locale is incompatible with operating system") != NULL;
+	if (strncmp(result->cause, CHECK_SOURCE_REFUSED, strlen(CHECK_SOURCE_REFUSED)) == 0)
+		return (struct blame){GRADE_INCONCLUSIVE, OWNER_CREDENTIALS, true};
 	if (is_image)
 		return (struct blame){GRADE_INCONCLUSIVE, OWNER_IMAGE, true};
 	return (struct blame){result->grade, result->grade == GRADE_INCONCLUSIVE ? OWNER_CLUSTER : OWNER_BACKUP, true};

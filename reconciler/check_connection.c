@@ -152,6 +152,9 @@ static const char session_settings[] =
 	// For amcheck's filter: 16 bits a tuple up to some 60 million tuples in an index, and a pod of 512Mi bears it.
 	" -c maintenance_work_mem=128MB";
 
+// What somebody without rights may ask for.
+static const char plain_settings[] = " -c search_path=pg_catalog";
+
 // The CAs as libpq wants them, in a file; it holds no key. Read while the connection is made.
 static int open_ca_file(const char *ca_pem, int *out, struct error *err)
 {
@@ -184,7 +187,7 @@ static PGconn *start_connecting(const struct check_connection_options *options, 
 		options->is_long ? INT64_C(0)
 		: left_ms < 1    ? INT64_C(1)
 				 : left_ms,
-		session_settings);
+		request->is_plain_user ? plain_settings : session_settings);
 	const char *const pairs[][2] = {
 		// The pod is meant, and the certificate names the Service.
 		{ca_file >= 0 ? "hostaddr" : "host", request->host},

@@ -36,6 +36,9 @@ enum check_stage {
 
 extern const char *const check_stage_text[CHECK_STAGE_COUNT];
 
+// In the cause of a stage `service` that the source's login was refused in.
+#define CHECK_SOURCE_REFUSED "the login of the source was refused"
+
 struct check_limits {
 	int64_t ms[CHECK_STAGE_COUNT];
 	int64_t object_ms;  // one table or index of a deep check

@@ -25,15 +25,21 @@ static int connect_by(const struct check_run *run, const struct check_service *s
 {
 	AUTO(check_connection) struct check_connection *connection = NULL;
 	struct check_request request = *run->request;
+	bool is_source = request.source_user != NULL;
 	int64_t ends_mono_ms = earlier(clock_mono_ms() + CHECK_CONNECTION_ATTEMPT_MS, run->stage_ends_mono_ms);
 	const struct check_connection_options options = {.request = &request,
-		.database = run->main_database,
+		.database = is_source && request.source_database != NULL ? request.source_database : run->main_database,
 		.connect_by_mono_ms = ends_mono_ms,
 		.finish_by_mono_ms = ends_mono_ms,
 		.is_single = true,
 		.cancel = run->cancel};
 	memcpy(request.host, service->address, sizeof(request.host));
 	request.port = service->port;
+	if (is_source) {
+		request.user = request.source_user;
+		request.password = request.source_password;
+		request.is_plain_user = true;
+	}
 	return check_connection_open(&options, &connection, err) < 0 ? -1 : ask_version(run, connection, err);
 }
 
@@ -58,6 +64,9 @@ int check_stage_service(struct check_run *run, struct error *err)
 		if (is_there && connect_by(run, &service, err) == 0)
 			return pass(run, &service);
 		tries += is_there ? 1 : 0;
+		// Another try with the same password ends in the same way, and some servers count.
+		if (is_there && err->kind == ERROR_INTERNAL && request->source_user != NULL)
+			return error_wrap(err, CHECK_SOURCE_REFUSED);
 		int64_t again_mono_ms = clock_mono_ms() + pause_ms;
 		if (err->kind == ERROR_CANCELLED)
 			return -1;

@@ -12,8 +12,8 @@ enum progress { WAITING, RUNNING, DONE };
 // One round's check. The list has one that is not forgotten for a round at most.
 struct check {
 	struct check_request request; // with user and password below
-	char *user;
-	struct secret password;
+	char *user, *source_user, *source_database;
+	struct secret password, source_password;
 	enum progress progress;
 	bool is_forgotten;  // nobody will look at it: the thread that runs it removes it
 	atomic_bool cancel; // the only thing that a running check and others share without the lock
@@ -36,7 +36,10 @@ static void check_free(struct check *check)
 {
 	json_decref(check->result.details);
 	secret_fini(&check->password);
+	secret_fini(&check->source_password);
 	free(check->user);
+	free(check->source_user);
+	free(check->source_database);
 	free(check);
 }
 
@@ -155,6 +158,17 @@ void checks_free(struct checks *checks)
 	free(checks);
 }
 
+static int copy_source(const struct check_request *request, struct check *check, struct error *err)
+{
+	if (request->source_user == NULL)
+		return 0;
+	check->source_user = strdup(request->source_user);
+	check->source_database = request->source_database == NULL ? NULL : strdup(request->source_database);
+	if (check->source_user == NULL || (check->source_database == NULL) != (request->source_database == NULL))
+		return error_no_memory(err, "check");
+	return secret_set(&check->source_password, secret_reveal(request->source_password), err);
+}
+
 static int check_new(const struct check_request *request, struct check **out, struct error *err)
 {
 	AUTO(check) struct check *check = calloc(1, sizeof(*check));
@@ -163,11 +177,14 @@ static int check_new(const struct check_request *request, struct check **out, st
 	check->user = strdup(request->user);
 	if (check->user == NULL)
 		return error_no_memory(err, "check");
-	if (secret_set(&check->password, secret_reveal(request->password), err) < 0)
+	if (secret_set(&check->password, secret_reveal(request->password), err) < 0 || copy_source(request, check, err) < 0)
 		return -1;
 	check->request = *request;
 	check->request.user = check->user;
 	check->request.password = &check->password;
+	check->request.source_user = check->source_user;
+	check->request.source_database = check->source_database;
+	check->request.source_password = &check->source_password;
 	*out = TAKE_PTR(check);
 	return 0;
 }

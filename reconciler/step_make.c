@@ -6,6 +6,7 @@
 #include "reconciler/access.h"
 #include "reconciler/adopt.h"
 #include "reconciler/patch.h"
+#include "reconciler/source_login.h"
 #include <stdio.h>
 
 #define NOTE_SIZE 256
@@ -107,6 +108,7 @@ int step_make(struct manager *op, struct round_view *v, struct error *err)
 {
 	char job[OBJECT_NAME_SIZE], note[NOTE_SIZE];
 	AUTO(canopy_credentials) struct canopy_credentials credentials = {0};
+	AUTO(source_login) struct source_login login = {0};
 	struct adopted volume;
 	const struct build b = step_build(op, v);
 
@@ -115,6 +117,9 @@ int step_make(struct manager *op, struct round_view *v, struct error *err)
 	if (engine_of(&b, &engine, err) < 0)
 		return -1;
 
+	// Not needed before the database is tested; that it cannot be had is better known now.
+	if (source_login_read(op, v, &login, err) < 0)
+		return -1;
 	// Rights, policies and volume first: credentials are counted by canopy from their first issue, so nothing that can fail
 	// for our own reasons should come between them and the Job.
 	if (make_replica_objects(op, v, &b, err) < 0 || make_volume(op, v, &b, &volume, err) < 0)

@@ -7,6 +7,7 @@
 #include "reconciler/patch.h"
 #include "reconciler/secret_data.h"
 #include "reconciler/server_tls.h"
+#include "reconciler/source_login.h"
 #include <string.h>
 
 #define POSTGRES_PORT 5432
@@ -129,13 +130,15 @@ int step_check(struct manager *op, const struct round_view *v, struct error *err
 {
 	AUTO(json) json_t *object = NULL;
 	AUTO(secret) struct secret password = {0};
+	AUTO(source_login) struct source_login login = {0};
 	struct check_request request;
 	const struct build b = step_build(op, v);
 
 	if (!step_check_request(v, &request))
 		return error_set(err, ERROR_INTERNAL, "a check without a pod");
-	if (step_make_services(op, v, &b, err) < 0)
+	if (source_login_read(op, v, &login, err) < 0 || step_make_services(op, v, &b, err) < 0)
 		return -1;
+	source_login_give(&login, &request);
 	request.find_service = step_find_service;
 	request.find_service_arg = op;
 	if (k8s_get(op->k8s, &K8S_SECRET, v->replica->namespace, NAME_SUPERUSER_SECRET, &object, err) < 0 ||

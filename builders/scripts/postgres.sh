@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # The server, on the pod's own address and on the local socket, with the configuration that prepare wrote. From elsewhere: a password,
-# never one that came with the backup, and with TLS_DIR over TLS alone.
+# and with TLS_DIR over TLS alone. It is never one that came with the backup, but with PASSWORDS=source: such may be hashed with MD5, and
+# `md5` takes those of SCRAM too.
 find_server
 [ -f "$run/postgresql.conf" ] || fail "$EXIT_INCOMPLETE" start "$run/postgresql.conf is missing: prepare has not run"
 
@@ -8,10 +9,12 @@ find_server
 within="${HBA_LOCAL:+$HBA_LOCAL
 }"
 set -- -D "$pgdata" -c config_file="$run/postgresql.conf" -c listen_addresses="$POD_IP${HBA_LOCAL:+,localhost}"
+method=scram-sha-256
+[ "${PASSWORDS:-}" != source ] || method=md5
 if [ -z "${TLS_DIR:-}" ]; then
-	write_hba "${within}host all all all scram-sha-256"
+	write_hba "${within}host all all all $method"
 else
-	write_hba "${within}hostssl all all all scram-sha-256"
+	write_hba "${within}hostssl all all all $method"
 	shown=$(cat "$TLS_DIR/tls.crt")
 	set -- "$@" -c ssl=on -c ssl_cert_file="$TLS_DIR/tls.crt" -c ssl_key_file="$TLS_DIR/tls.key" -c ssl_min_protocol_version=TLSv1.2
 fi

@@ -71,13 +71,15 @@ need_superuser() {
 		"no superuser postgres, and single-user mode failed: $(grep -E 'FATAL|ERROR|could not' /tmp/single.log | tail -n 1)"
 }
 
-# Prints what was disarmed, one line each.
+# Prints what was disarmed, one line each. With PASSWORDS=source the roles that are not ours keep theirs.
 set_up_roles() {
 	sql <<-'SQL'
 	\set superuser_password `printf %s "$POSTGRES_PASSWORD"`
+	\set kept `printf %s "${PASSWORDS:-generated}"`
 	BEGIN;
-	SELECT 'passwords of roles: ' || count(*) FROM pg_authid
-		WHERE rolpassword IS NOT NULL AND rolname NOT IN ('postgres', 'analytics') HAVING count(*) > 0;
+	SELECT set_config('understory.passwords', :'kept', true) \gset
+	SELECT 'passwords of roles: ' || count(*) FROM pg_authid WHERE :'kept' <> 'source'
+		AND rolpassword IS NOT NULL AND rolname NOT IN ('postgres', 'analytics') HAVING count(*) > 0;
 	SELECT 'subscriptions: ' || string_agg(subname, ' ' ORDER BY subname) FROM pg_subscription HAVING count(*) > 0;
 	SELECT 'preloaded libraries of roles and databases: ' || count(*)
 		FROM pg_db_role_setting, unnest(setconfig) AS setting WHERE setting ~ '^(session|local)_preload_libraries=' HAVING count(*) > 0;
@@ -85,7 +87,9 @@ set_up_roles() {
 	DECLARE
 		r record;
 	BEGIN
-		FOR r IN SELECT rolname FROM pg_authid WHERE rolpassword IS NOT NULL AND rolname <> 'postgres' LOOP
+		FOR r IN SELECT rolname FROM pg_authid WHERE rolpassword IS NOT NULL AND rolname <> 'postgres'
+			AND (rolname = 'analytics' OR current_setting('understory.passwords') <> 'source')
+		LOOP
 			EXECUTE format('ALTER ROLE %I PASSWORD NULL', r.rolname);
 		END LOOP;
 		FOR r IN SELECT rolname, datname, split_part(setting, '=', 1) AS name

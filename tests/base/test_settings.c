@@ -152,6 +152,7 @@ static const char whole_file[] = "# of the operator\n"
 				 "    depth: quick\n"
 				 "  analytics:\n"
 				 "  disaster-recovery:\n"
+				 "    passwords: generated\n"
 				 "    serviceType: LoadBalancer\n"
 				 "    serviceAnnotations: {tailscale.com/hostname: nauru, simple: 'true'}\n"
 				 "    serviceTimeout: 4m\n"
@@ -330,6 +331,7 @@ static void a_bad_file_is_refused_with_its_place(void **state)
 		{"intents: {verify: {cpuLimit: 0}}\n", ":1:20: cpuLimit: \"0\": allowed is a number of CPUs"},
 		{"intents: {verify: {readyTimeout: 0}}\n", ":1:20: readyTimeout: \"0\": allowed is a duration of whole seconds"},
 		{"intents: {verify: {depth: full}}\n", ":1:20: depth: \"full\": allowed is quick or deep"},
+		{"intents: {analytics: {passwords: kept}}\n", ":1:23: passwords: \"kept\": allowed is generated or source"},
 		{"intents: {analytics: {serviceType: ExternalName}}\n",
 			":1:23: serviceType: \"ExternalName\": allowed is ClusterIP, NodePort or LoadBalancer"},
 		{"intents: {analytics: {serviceAnnotations: [a]}}\n",
@@ -432,6 +434,9 @@ static void contradictions_are_refused(void **state)
 			"settings: intents.analytics: the memory request 2Gi is more than the memory limit 2G"},
 		{"intents: {verify: {storageSizeMaximum: 1Gi}}",
 			"settings: intents.verify: the storage size is more than its maximum"},
+		{"canopyBaseUrl: https://canopy.example\nintents: {analytics: {passwords: source}}",
+			"settings: intents.analytics: passwords is source, allowed with CANOPY_BASE_URL is generated: only entries of "
+			"WORKLIST_FILE name a sourceSecret"},
 		{"intents: {verify: {serviceType: NodePort}}", "settings: intents.verify: serviceType is NodePort, allowed is "
 							       "ClusterIP: nobody but the operator comes to what "
 							       "is to be proven"},

@@ -709,6 +709,27 @@ static void a_flavour_has_its_image_and_what_it_needs(void **state)
 	assert_str("acme", other, "metadata", "annotations", ANN_FLAVOUR);
 }
 
+static void both_containers_know_whose_passwords_hold(void **state)
+{
+	(void)state;
+	for (int kept = 0; kept < 2; kept++) {
+		struct error err = {0};
+		struct sample s;
+		sample_init(&s, INTENT_ANALYTICS, "restic");
+		s.build.sizing.passwords = kept != 0 ? PASSWORDS_SOURCE : PASSWORDS_GENERATED;
+		AUTO(json) json_t *object = NULL;
+		assert_ok(build_deployment(&s.build, &s.round, &s.restored, &object, &err), err);
+		const json_t *pod = json_find(object, "spec", "template", "spec");
+		const json_t *prepare = named(json_find(named(json_find(pod, "initContainers"), CONTAINER_PREPARE), "env"), "PASSWORDS");
+		const json_t *postgres = named(json_find(named(json_find(pod, "containers"), CONTAINER_POSTGRES), "env"), "PASSWORDS");
+		assert_true((prepare != NULL) == (kept != 0) && (postgres != NULL) == (kept != 0));
+		if (kept != 0) {
+			assert_str("source", prepare, "value");
+			assert_str("source", postgres, "value");
+		}
+	}
+}
+
 static void stock_has_nothing_of_any_flavour(void **state)
 {
 	(void)state;
@@ -926,6 +947,7 @@ int main(void)
 		cmocka_unit_test(only_standing_replicas_have_an_analytics_user),
 		cmocka_unit_test(a_deployment_without_image_or_intent_is_refused),
 		cmocka_unit_test(a_flavour_has_its_image_and_what_it_needs),
+		cmocka_unit_test(both_containers_know_whose_passwords_hold),
 		cmocka_unit_test(stock_has_nothing_of_any_flavour),
 		cmocka_unit_test(a_pull_secret_is_copied_whole_and_nothing_else_is),
 		cmocka_unit_test(service_and_deployment_select_the_databases_pods),

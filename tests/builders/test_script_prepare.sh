@@ -197,6 +197,24 @@ test_flavour() {
 		"an image without the library is to blame"
 }
 
+# The roles that are not ours keep what they had, SCRAM or MD5; ours never do.
+test_passwords_of_the_source() {
+	restored_pod passwords
+	new_address
+	prepare analytics PASSWORDS=source
+	is "no password is disarmed that is to be kept" "0 " "$status $(message '.disarmed[] | select(startswith("passwords"))')"
+	start_server "$address" PASSWORDS=source
+	is "a role of the source comes in with its password" 1 "$(query owner from-the-source app 'SELECT 1')"
+	query owner wrong app 'SELECT 1' | grep -q 'password authentication failed'
+	verdict $? "and with no other"
+	query analytics from-the-source app 'SELECT 1' | grep -q 'password authentication failed'
+	verdict $? "but analytics is ours"
+	is "with our password" 1 "$(query analytics hidden-analytics app 'SELECT 1')"
+	query postgres hidden-superuser app "SET password_encryption = md5; ALTER ROLE owner PASSWORD 'hashed-otherwise'" >/dev/null
+	is "MD5 will do" 1 "$(query owner hashed-otherwise app 'SELECT 1')"
+	stop
+}
+
 test_ipv6() {
 	restored_pod ipv6
 	prepare verify
@@ -212,4 +230,4 @@ test_ipv6() {
 
 probe=$("$dump_objects" | jq -r 'first(.[] | select(.kind == "Deployment")).spec.template.spec.containers[0].readinessProbe.exec.command[2]')
 make_source
-run_tests test_prepare test_prepare_verify test_grants_before_14 test_flavour test_ipv6
+run_tests test_prepare test_prepare_verify test_grants_before_14 test_flavour test_passwords_of_the_source test_ipv6

@@ -315,6 +315,8 @@ static void the_fingerprint_follows_the_declaration_and_not_the_snapshot(void **
 		{"{\"secret\": \"other\"}", false},
 		{"{\"databases\": {\"a\": \"b\"}}", false},
 		{"{\"flavour\": \"acme\"}", false},
+		{"{\"passwords\": \"generated\"}", false},
+		{"{\"sourceSecret\": \"login\"}", false},
 		{"{\"overdue_after_seconds\": 1}", false},
 	};
 	char first[9] = "";
@@ -339,7 +341,7 @@ static void a_packed_entry_says_the_same(void **state)
 	(void)state;
 	static const char *const patches[] = {"{}", "{\"snapshot_id\": \"k2\", \"snapshot_at\": null}",
 		"{\"params\": {\"minimum_ttl\": 1, \"memory_limit\": 1073741824, \"deep\": [1, {\"a\": null}]}}",
-		"{\"overdue_after_seconds\": 1}", "{\"secret\": \"s\", \"engine\": \"restic\", \"flavour\": \"pg_durable\", \"intent\": \"dbt\"}",
+		"{\"overdue_after_seconds\": 1}", "{\"secret\": \"s\", \"engine\": \"restic\", \"flavour\": \"pg_durable\", \"passwords\": \"source\", \"sourceSecret\": \"l\", \"intent\": \"dbt\"}",
 		"{\"databases\": {\"a\": \"b\", \"c\": \"d\"}}",
 		"{\"machine_id\": \"b0a7c0de-1111-4222-8333-444455556666\", \"server_id\": \"-\"}"};
 	for (size_t i = 0; i < sizeof(patches) / sizeof(patches[0]); i++) {

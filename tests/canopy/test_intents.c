@@ -178,6 +178,33 @@ static void the_flavour_of_an_entry_is_said_once(void **state)
 	entry_fini(&entry);
 }
 
+static void passwords_of_the_source_need_a_login_of_it(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct entry entry;
+	struct settings_for_intent got;
+	char source[] = "source", generated[] = "generated", secret[] = "login";
+	AUTO(settings) struct settings *settings = defaults();
+	assert_ok(resolve(settings, "analytics", "{}", &entry, &got, &err), err);
+	assert_int_equal(got.passwords, PASSWORDS_GENERATED);
+	entry.passwords = source;
+	assert_error(intents_resolve(settings, &entry, &got, &err), err, ERROR_INVALID,
+		"passwords is source and the entry names no sourceSecret: the connection test has no login of the source");
+	entry.source_secret = secret;
+	assert_ok(intents_resolve(settings, &entry, &got, &err), err);
+	assert_int_equal(got.passwords, PASSWORDS_SOURCE);
+	settings->intents[INTENT_ANALYTICS].passwords = PASSWORDS_SOURCE;
+	entry.passwords = NULL;
+	assert_ok(intents_resolve(settings, &entry, &got, &err), err);
+	assert_int_equal(got.passwords, PASSWORDS_SOURCE);
+	entry.passwords = generated;
+	assert_ok(intents_resolve(settings, &entry, &got, &err), err);
+	assert_int_equal(got.passwords, PASSWORDS_GENERATED);
+	entry.passwords = entry.source_secret = NULL;
+	entry_fini(&entry);
+}
+
 static void a_verdict_is_never_one_on_a_reset_log(void **state)
 {
 	(void)state;
@@ -252,6 +279,7 @@ int main(void)
 		cmocka_unit_test(parameters_are_advertised_with_type_and_default),
 		cmocka_unit_test(params_lie_over_the_settings),
 		cmocka_unit_test(the_flavour_of_an_entry_is_said_once),
+		cmocka_unit_test(passwords_of_the_source_need_a_login_of_it),
 		cmocka_unit_test(a_verdict_is_never_one_on_a_reset_log),
 		cmocka_unit_test(a_bad_param_is_refused_with_name_value_and_what_is_allowed),
 		cmocka_unit_test(an_intent_that_is_not_ours_has_no_settings),

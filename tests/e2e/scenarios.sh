@@ -317,9 +317,81 @@ worklist_file()
 	check "it is kept as an annotation" test_healthy "$ns"
 	check "and as an Event" event_is Reported
 	check "canopy was never asked" test "$(curl -fsS -m 20 "$CANOPY/_captured")" = '[]'
+	check "the replica says what it is" test "$(annotation "$ns" flavour) $(annotation "$ns" last-report | field health_details flavour)" = \
+		'stock stock'
 	echo '- {replica_id: nonsense}' >"$WORK/desired.yaml"
 	check "a bad file is named by line" comes 10 log_has 'desired.yaml:1:'
 	check "and tears nothing down" namespace_of $ANALYTICS
+}
+
+# What was backed up as a flavour of the server comes up as that, and its roles keep their passwords where that is asked for: then the
+# way in is tried with one of them.
+as_it_was()
+{
+	local ns
+	rm -f "$WORK/understory.yaml"
+	write_settings
+	cat >>"$WORK/understory.yaml" <<-EOC
+		flavours:
+		  acme: {image: registry.example.org/acme/postgres, pullSecret: registry, preload: [pg_stat_statements]}
+	EOC
+	setting_up '[]'
+	# shellcheck disable=SC1091
+	. "$WORK/s3/keys/backup.key"
+	make_secret nauru "\"repositoryPassword\": \"$(cat "$SOURCE/repository.password")\",
+		\"accessKeyId\": \"$AWS_ACCESS_KEY_ID\", \"secretAccessKey\": \"$AWS_SECRET_ACCESS_KEY\""
+	make_secret login '"username": "clinic", "password": "not-the-one", "database": "pgbench"'
+	make_secret registry '".dockerconfigjson": "{}"' kubernetes.io/dockerconfigjson
+	desire 'flavour: other, '
+	start_operator CANOPY_BASE_URL= WORKLIST_FILE="$WORK/desired.yaml"
+	check "a flavour that nobody knows fails the round" comes 30 state_is $ANALYTICS failed
+	ns=$(namespace_of $ANALYTICS)
+	check "before anything is fetched" never has_job "$ns"
+	check "it is said what is known" says 'the settings know stock, pg_durable, acme' replica $ANALYTICS "$SERVER" last_error
+	check "the settings are to blame" test "$(annotation "$ns" last-report | field health_details owner)" = settings
+
+	desire 'flavour: acme, passwords: source, sourceSecret: login, '
+	sleep 3 # until a pass has read it
+	force_refresh "$ns"
+	check "a password that is not the source's fails the round" comes 90 says 'login of the source was refused' \
+		replica $ANALYTICS "$SERVER" last_error
+	check "the credentials are to blame" test "$(annotation "$ns" last-report | field health_details owner)" = credentials
+	curl -fsS -m 20 -o /dev/null -X PATCH -H 'Content-Type: application/merge-patch+json' \
+		"$API/api/v1/namespaces/$OPERATOR_NAMESPACE/secrets/login" -d "{\"stringData\": {\"password\": \"$CLINIC_PASSWORD\"}}"
+	force_refresh "$ns"
+	check "with the right one the replica becomes active" comes 90 state_is $ANALYTICS active
+	check "its report is settled" comes 20 report_is $ANALYTICS landed
+	check "the flavour is in it" test "$(annotation "$ns" last-report | field health_details flavour)" = acme
+	check "and stays with the replica" test_annotation "$ns" flavour acme
+	check "its image and its pull secret are the flavour's" test "$(api "/apis/apps/v1/namespaces/$ns/deployments/postgres-$(
+		annotation "$ns" active-round)" | field spec template spec | python3 -c '
+import json, sys
+spec = json.load(sys.stdin)
+print(spec["containers"][0]["image"], spec["imagePullSecrets"][0]["name"])')" = 'registry.example.org/acme/postgres:15 image-pull'
+	check "the pull secret is there" test "$(secret_of "$ns" image-pull .dockerconfigjson)" = '{}'
+	check "its library is loaded" test "$(replica_sql "$ns" postgres pgbench 'show shared_preload_libraries')" = pg_stat_statements
+	check "a role of the source comes in as it did there" test "$(PGPASSWORD=$CLINIC_PASSWORD PGSSLMODE=require \
+		PGHOST=$(api "/api/v1/namespaces/$ns/services/postgres" | field spec clusterIP) psql -U clinic -d pgbench -X -q -A -t -c 'select 1')" = 1
+	check "its password is nowhere to be read" never password_is_shown
+	rm -f "$WORK/understory.yaml"
+}
+
+# desire FIELDS: of the one entry of the file.
+desire() { entry $ANALYTICS analytics "$SNAPSHOT_1" | sed "s/^- {/- {secret: nauru, engine: restic, $1/" >"$WORK/desired.yaml"; }
+# make_secret NAME MEMBERS [TYPE]: in the operator's Namespace.
+make_secret()
+{
+	api_create "/api/v1/namespaces/$OPERATOR_NAMESPACE/secrets" "{\"apiVersion\": \"v1\", \"kind\": \"Secret\", \"metadata\":
+		{\"name\": \"$1\"}, \"type\": \"${3:-Opaque}\", \"stringData\": {$2}}"
+}
+force_refresh() { curl -fsS -m 20 -o /dev/null -X PATCH -H 'Content-Type: application/merge-patch+json' "$API/api/v1/namespaces/$1" \
+	-d '{"metadata": {"annotations": {"pgro.bes.au/force-refresh": "now"}}}'; }
+# In anything but Secrets, in logs or arguments.
+password_is_shown() {
+	{ cat "$WORK/log/operator.log" "$WORK"/node/*/*/*.log
+	for kind in namespaces pods services events; do api "/api/v1/$kind"; done
+	api /apis/events.k8s.io/v1/events && api /apis/apps/v1/deployments && api /apis/batch/v1/jobs; } 2>/dev/null | grep -F "$CLINIC_PASSWORD"
+	grep -aF "$CLINIC_PASSWORD" /proc/[0-9]*/cmdline
 }
 
 test_healthy() { annotation "$1" last-report | field replica_healthy | grep true; }
@@ -522,12 +594,14 @@ if ! { begin && start_s3 && start_source; }; then
 	echo "Bail out! the real parts did not start"
 	exit 1
 fi
+CLINIC_PASSWORD=$(openssl rand -hex 16)
+psql -h "$SOURCE/run" -U postgres -d pgbench -X -q <<<"CREATE ROLE clinic LOGIN PASSWORD '$CLINIC_PASSWORD'"
 read -r SNAPSHOT_1 _ <<<"$(backup base)"
 "$ROOT/fixtures/source/source.sh" change "$SOURCE"
 read -r SNAPSHOT_2 _ <<<"$(backup crashed)"
 check "two snapshots" test -n "$SNAPSHOT_1" -a -n "$SNAPSHOT_2" -a "$SNAPSHOT_1" != "$SNAPSHOT_2"
 [ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round broken_backup standing \
-	restarted_in_the_middle worklist_file bad_cluster over_tls two_operators through_proxy direct_credentials by_load_balancer command_line
+	restarted_in_the_middle worklist_file bad_cluster over_tls two_operators through_proxy direct_credentials as_it_was by_load_balancer command_line
 for scenario in "$@"; do
 	"$scenario"
 done

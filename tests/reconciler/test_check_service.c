@@ -170,6 +170,39 @@ static void a_check_that_is_forgotten_waits_for_nothing(void **state)
 	assert_true(clock_mono_ms() - began_mono_ms < CHECKED_SERVER_ENOUGH_MS / 4);
 }
 
+// The role of the source comes in with its own password, in its database, and is asked for nothing that it may not do.
+static void the_login_of_the_source_is_what_comes_in(void **state)
+{
+	(void)state;
+	checked_server_begin();
+	checked_server_exec("postgres", "DROP ROLE IF EXISTS owner");
+	checked_server_exec("postgres", "CREATE ROLE owner LOGIN NOSUPERUSER PASSWORD 'of the source'");
+	checked_server_exec("postgres", "REVOKE CONNECT ON DATABASE postgres FROM public");
+	AUTO(secret) struct secret password = {0};
+	struct error err = {0};
+	struct cluster cluster = {0};
+	struct check_request request = request_for(&cluster);
+	const struct check_limits with = limits();
+	struct check_result result;
+	assert_ok(secret_set(&password, "of the source", &err), err);
+	request.source_user = "owner";
+	request.source_password = &password;
+	request.source_database = "app";
+	checked_server_check(&request, &with, &result);
+	json_decref(result.details);
+	checked_server_assert(&result, GRADE_CLEAN, "service", "");
+
+	checked_server_exec("postgres", "ALTER ROLE owner PASSWORD 'another'");
+	cluster = (struct cluster){0};
+	checked_server_check(&request, &with, &result);
+	json_decref(result.details);
+	checked_server_exec("postgres", "GRANT CONNECT ON DATABASE postgres TO public; DROP ROLE owner");
+	checked_server_assert(&result, GRADE_INCONCLUSIVE, "service", "the login of the source was refused");
+	assert_null(strstr(result.cause, "of the source\""));
+	// Once is enough.
+	assert_int_equal(cluster.asked, 1);
+}
+
 static void without_a_service_there_is_nothing_to_test(void **state)
 {
 	(void)state;
@@ -187,6 +220,7 @@ int main(void)
 		cmocka_unit_test(an_address_that_never_comes_ends_with_the_limit),
 		cmocka_unit_test(what_speaks_against_the_backup_is_said_first),
 		cmocka_unit_test(a_check_that_is_forgotten_waits_for_nothing),
+		cmocka_unit_test(the_login_of_the_source_is_what_comes_in),
 		cmocka_unit_test(without_a_service_there_is_nothing_to_test),
 	};
 	return cmocka_run_group_tests_name("reconciler/check_service", cases, checked_server_setup, checked_server_teardown);

@@ -581,6 +581,8 @@ static void a_check_that_failed_is_judged_by_its_stage(void **state)
 	} checks[] = {
 		{GRADE_FAILED, "rows", "invalid page", GRADE_FAILED, OWNER_BACKUP},
 		{GRADE_INCONCLUSIVE, "connect", "no route", GRADE_INCONCLUSIVE, OWNER_CLUSTER},
+		{GRADE_INCONCLUSIVE, "service", "the login of the source was refused: database \"a\": password authentication failed",
+			GRADE_INCONCLUSIVE, OWNER_CREDENTIALS},
 		{GRADE_INCONCLUSIVE, "service", "no way in through the Service", GRADE_INCONCLUSIVE, OWNER_CLUSTER},
 		{GRADE_FAILED, "version", "the server is PostgreSQL 16, the backup is of 15", GRADE_INCONCLUSIVE, OWNER_IMAGE},
 		{GRADE_FAILED, "databases", "database \"a\": database locale is incompatible with operating system", GRADE_INCONCLUSIVE,
