@@ -29,7 +29,7 @@ static void every_object_says_whose_it_is(void **state)
 	sample_init(&s, INTENT_ANALYTICS, "restic");
 	AUTO(json) json_t *objects = NULL;
 	assert_ok(sample_objects(&s, &objects, &err), err);
-	assert_int_equal(json_array_size(objects), 17);
+	assert_int_equal(json_array_size(objects), 18);
 	for (size_t i = 0; i < json_array_size(objects); i++) {
 		const json_t *object = json_array_get(objects, i);
 		const json_t *labels = json_find(object, "metadata", "labels");
