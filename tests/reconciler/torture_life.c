@@ -230,7 +230,7 @@ struct moment {
 		"-x svc/postgres secrets/analytics-credentials secrets/postgres-" FIRST                                          \
 		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" SECOND " secrets/restore-" FIRST             \
 		" sa/restore pvc/pgdata-" SECOND " pvc/pgdata-" FIRST " jobs/restore-" SECOND " jobs/restore-" FIRST             \
-		" deploy/postgres-" FIRST " " REST "; r")                                                                        \
+		" deploy/postgres-" FIRST " " REST "; reports: 0")                                                               \
 	X(notes, "a newer snapshot comes meanwhile", "analytics", until_restoring, snapshot_is_newer,                            \
 		"restore-state=restoring round=" FIRST " attempt=1 desired-snapshot-id=s2 secrets/restore-" FIRST                \
 		" sa/restore pvc/pgdata-" FIRST " jobs/restore-" FIRST " " REST "; reports: 0")                                  \
@@ -241,7 +241,7 @@ struct moment {
 		"-x po/restore-" FIRST "-x svc/postgres secrets/analytics-credentials secrets/postgres-" SECOND                  \
 		" secrets/postgres-" FIRST " secrets/postgres-superuser secrets/postgres-tls secrets/restore-" SECOND            \
 		" sa/restore pvc/pgdata-" SECOND " pvc/pgdata-" FIRST " jobs/restore-" SECOND " deploy/postgres-" SECOND         \
-		" netpol/default-deny netpol/postgres netpol/restore rolebin")                                                   \
+		" " REST "; reports: 0")                                                                                         \
 	X(resizes, "more memory is wanted", "analytics", until_active, wants_more_memory,                                        \
 		"restore-state=active active-round=" FIRST " round=" FIRST                                                       \
 		" attempt=1 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
