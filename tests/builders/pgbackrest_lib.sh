@@ -18,6 +18,7 @@ make_stanza() {
 	log-level-file=off
 	log-level-console=error
 	start-fast=y
+	archive-timeout=240
 	compress-type=gz
 	process-max=2
 	[main]
@@ -40,7 +41,7 @@ labels() { # REPOSITORY
 
 # Ends the WAL file in hand and waits until the archive has it.
 archive_wal() {
-	local file deadline=$((SECONDS + 30))
+	local file deadline=$((SECONDS + 240))
 	file=$(source_sql postgres <<<'SELECT pg_walfile_name(pg_switch_wal())')
 	until [ "$(source_sql postgres <<<"SELECT last_archived_wal >= '$file' FROM pg_stat_archiver")" = t ]; do
 		[ $SECONDS -lt $deadline ] || return 1
