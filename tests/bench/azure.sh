@@ -1,5 +1,5 @@
 #!/bin/bash
-# Backups in Azure Blob with the real azcopy from Azurite, which the tests have doubles of: npm brings 390 MB for them, which takes a
+# Backups in Azure Blob with the real azcopy from Azurite, which the tests have doubles of: npm brings 420 MB for them, which takes a
 # minute. Fails when a check does. Needs root, and port 443 of 127.0.0.8 and 127.0.0.9.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
