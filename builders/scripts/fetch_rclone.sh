@@ -6,12 +6,13 @@ RCLONE_CONFIG=/tmp/rclone.conf
 export RCLONE_CONFIG
 : >"$RCLONE_CONFIG"
 
+# A request that the store leaves unanswered is made again after a minute, ten times; rclone's own patience is five minutes each.
 ask_store() { # COMMAND FOLDER OPTION...
 	place=store:$container/${prefix:+$prefix/}$2
 	command=$1
 	shift 2
 	[ -z "${S3_CA_FILE:-}" ] || set -- "$@" --ca-cert "$S3_CA_FILE"
-	run_engine rclone "$command" "$place" "$@" --log-format '' || explain_rclone
+	run_engine rclone "$command" "$place" "$@" --timeout 60s --contimeout 20s --log-format '' || explain_rclone
 }
 
 # To a store of objects a folder is what objects are named by.
