@@ -32,6 +32,7 @@ follow_certificate() {
 
 # A pod is stopped with SIGTERM, which PostgreSQL takes as "wait until everybody has gone". SIGINT is its fast shutdown. As a child of
 # the shell it has it whatever stop signal the image names.
+forget_killed_server
 postgres "$@" &
 server=$!
 trap 'kill -INT "$server" 2>/dev/null' TERM INT

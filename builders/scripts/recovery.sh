@@ -48,6 +48,7 @@ the node is to blame, not the backup"
 
 # PostgreSQL wants a restore_command with recovery.signal; all WAL that there is, is in pg_wal.
 start_server() { # [OPTION]...
+	forget_killed_server
 	follow "$server_log"
 	exec 3>"$server_log.pipe"
 	trap 'stop_server; exit 143' TERM INT

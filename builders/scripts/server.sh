@@ -15,3 +15,9 @@ volume or the node is to blame, not the backup"
 	major=$(cat "$pgdata/PG_VERSION")
 	find_programs
 }
+
+# A server that was killed leaves its pid. In the next container that is soon the pid of something else, which PostgreSQL takes for a
+# server that lives. None does: containers of a pod come one after the other, and the Deployment never runs two pods.
+forget_killed_server() {
+	rm -f "$pgdata/postmaster.pid" "$run"/.s.PGSQL.*
+}
