@@ -85,7 +85,8 @@ static int check_passwords(const struct settings *s, int intent, struct error *e
 	if (s->intents[intent].passwords == PASSWORDS_GENERATED || s->canopy_base_url == NULL)
 		return 0;
 	return error_set(err, ERROR_INVALID,
-		"passwords is source, allowed with CANOPY_BASE_URL is generated: only entries of WORKLIST_FILE name a sourceSecret");
+		"passwords is source, allowed with CANOPY_BASE_URL is generated: only entries of WORKLIST_FILE name a "
+		"sourceSecret");
 }
 
 static int check(const struct settings *s, struct error *err)
@@ -104,8 +105,8 @@ static int check(const struct settings *s, struct error *err)
 			"intents.verify.allowResetWal is on, allowed is off: a database without its log proves nothing about the "
 			"backup");
 	for (int i = 0; i < INTENT_COUNT; i++) {
-		if (settings_check_sizing(&s->intents[i], err) < 0 || check_service(&s->intents[i], i == INTENT_VERIFY, err) < 0 ||
-			check_passwords(s, i, err) < 0)
+		if (settings_check_sizing(&s->intents[i], err) < 0 ||
+			check_service(&s->intents[i], i == INTENT_VERIFY, err) < 0 || check_passwords(s, i, err) < 0)
 			return error_wrap(err, "intents.%s", settings_intent_text[i]);
 	}
 	return 0;

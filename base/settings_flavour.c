@@ -102,7 +102,9 @@ static int check_lists(const struct settings_flavour *f, struct error *err)
 	for (size_t i = 0; i < f->environment_count; i++) {
 		if (!is_free_variable(f->environment[i].key))
 			return refuse("environment", f->environment[i].key,
-				"a name of letters, digits and _ that is not one of ours (PG..., HOME, PATH, POD_IP and the like)", err);
+				"a name of letters, digits and _ that is not one of ours (PG..., HOME, PATH, POD_IP and the "
+				"like)",
+				err);
 	}
 	for (size_t i = 0; i < f->preload_count; i++) {
 		if (strspn(f->preload[i], ALNUM "_-.$/") != strlen(f->preload[i]))
@@ -111,7 +113,8 @@ static int check_lists(const struct settings_flavour *f, struct error *err)
 	for (size_t i = 0; i < f->hba_count; i++) {
 		if (!is_local_hba(f->hba[i]))
 			return refuse("hba", f->hba[i],
-				"a list of lines \"host DATABASE USER ADDRESS METHOD\" with 127.0.0.1/32, ::1/128 or localhost", err);
+				"a list of lines \"host DATABASE USER ADDRESS METHOD\" with 127.0.0.1/32, ::1/128 or localhost",
+				err);
 	}
 	return 0;
 }
@@ -126,8 +129,8 @@ int settings_check_flavour(const struct settings_flavour *f, struct error *err)
 		return refuse("image", f->image, "the name of an image", err);
 	if (f->image == NULL && strcmp(f->name, FLAVOUR_STOCK) != 0)
 		return error_set(err, ERROR_INVALID, "image: missing, only " FLAVOUR_STOCK " has one without (POSTGRES_IMAGE)");
-	if (f->pull_secret != NULL && (strspn(f->pull_secret, LOWER "0123456789-.") != strlen(f->pull_secret) ||
-					      strlen(f->pull_secret) > 253))
+	if (f->pull_secret != NULL &&
+		(strspn(f->pull_secret, LOWER "0123456789-.") != strlen(f->pull_secret) || strlen(f->pull_secret) > 253))
 		return refuse("pullSecret", f->pull_secret, "the name of a Secret", err);
 	return check_lists(f, err);
 }

@@ -39,8 +39,7 @@ static int scalar(const struct source *from, const struct yamltree *node, char *
 	return 0;
 }
 
-static int read_pairs(
-	const struct source *from, struct setting_pairs out, const struct yamltree *node, struct error *err)
+static int read_pairs(const struct source *from, struct setting_pairs out, const struct yamltree *node, struct error *err)
 {
 	*out.list = calloc(node->count + 1, sizeof(**out.list));
 	if (*out.list == NULL)
@@ -87,8 +86,7 @@ static int read_engines(const struct source *from, const struct yamltree *node, 
 	return 0;
 }
 
-static int read_texts(
-	const struct source *from, const struct yamltree *node, char ***out, size_t *count, struct error *err)
+static int read_texts(const struct source *from, const struct yamltree *node, char ***out, size_t *count, struct error *err)
 {
 	if (node->kind != YAMLTREE_SEQUENCE)
 		return refuse(from, node, "allowed is a list of texts", err);
@@ -242,8 +240,9 @@ static int read_setting(
 	struct settings *settings = from->settings;
 	enum setting_type type = place->row->type;
 	enum yamltree_kind wanted = type == SETTING_TOLERATIONS || type == SETTING_BACKOFF ? YAMLTREE_SEQUENCE
-				    : type == SETTING_PAIRS || type == SETTING_ENGINES || type == SETTING_FLAVOURS ? YAMLTREE_MAPPING
-											   : YAMLTREE_SCALAR;
+				    : type == SETTING_PAIRS || type == SETTING_ENGINES || type == SETTING_FLAVOURS
+					    ? YAMLTREE_MAPPING
+					    : YAMLTREE_SCALAR;
 	if (yamltree_is_null(node))
 		return 0; // a key without a value: as if it were not there
 	if (node->kind != wanted)

@@ -99,7 +99,8 @@ int build_pull_secret(const struct build *b, const json_t *source, json_t **out,
 {
 	const char *type = json_find_str(source, "type");
 	if (type == NULL || strcmp(type, PULL_TYPE) != 0)
-		return error_set(err, ERROR_INVALID, "the Secret is of type \"%.100s\", allowed is " PULL_TYPE, type == NULL ? "" : type);
+		return error_set(
+			err, ERROR_INVALID, "the Secret is of type \"%.100s\", allowed is " PULL_TYPE, type == NULL ? "" : type);
 	return json_made(json_pack("{s:s, s:s, s:o, s:s, s:O}", "apiVersion", "v1", "kind", "Secret", "metadata",
 				 metadata_new(b, NAME_PULL_SECRET, COMPONENT_DATABASE, NULL), "type", PULL_TYPE, "data",
 				 json_object_get(source, "data")),
@@ -333,8 +334,8 @@ static json_t *pod(const struct build *b, const char *key, const struct build_re
 		return NULL;
 	const struct settings_flavour *flavour = restored->flavour;
 	if (flavour != NULL && flavour->pull_secret != NULL &&
-		json_object_set_new(json_find(template, "spec"), "imagePullSecrets",
-			json_pack("[{s:s}]", "name", NAME_PULL_SECRET)) != 0)
+		json_object_set_new(
+			json_find(template, "spec"), "imagePullSecrets", json_pack("[{s:s}]", "name", NAME_PULL_SECRET)) != 0)
 		return NULL;
 	return label_flavour(json_find(template, "metadata"), flavour) != 0 ? NULL : TAKE_PTR(template);
 }

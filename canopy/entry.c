@@ -270,8 +270,8 @@ void entry_fini(struct entry *entry)
 {
 	char **const texts[] = {&entry->type, &entry->intent, &entry->name, &entry->storage, &entry->bucket, &entry->prefix,
 		&entry->region, &entry->snapshot_id, &entry->snapshot_at, &entry->engine, &entry->secret, &entry->databases,
-		&entry->stanza, &entry->account, &entry->endpoint, &entry->client_id, &entry->flavour,
-		&entry->passwords, &entry->source_secret};
+		&entry->stanza, &entry->account, &entry->endpoint, &entry->client_id, &entry->flavour, &entry->passwords,
+		&entry->source_secret};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		free(*texts[i]);
 	json_decref(entry->params);
@@ -336,8 +336,8 @@ int entry_fingerprint(const struct entry *entry, char out[9], struct error *err)
 			    entry->bucket, "prefix", entry->prefix, "region", entry->region, "overdue_after_seconds",
 			    (json_int_t)entry->overdue_after_s, "params", entry->params == NULL ? empty : entry->params, "engine",
 			    entry->engine, "secret", entry->secret, "databases", entry->databases, "stanza", entry->stanza,
-			    "account", entry->account, "endpoint", entry->endpoint, "client_id", entry->client_id,
-			    "flavour", entry->flavour, "passwords", entry->passwords, "sourceSecret", entry->source_secret),
+			    "account", entry->account, "endpoint", entry->endpoint, "client_id", entry->client_id, "flavour",
+			    entry->flavour, "passwords", entry->passwords, "sourceSecret", entry->source_secret),
 		    "fingerprint", &declared, err) < 0)
 		return -1;
 	if (json_print(declared, &text, err) < 0 || encode_sha256(text, strlen(text), digest, err) < 0)

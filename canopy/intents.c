@@ -264,14 +264,17 @@ int intents_resolve(
 			return -1;
 	}
 	if (entry->flavour != NULL && resolved.flavour != NULL && strcmp(entry->flavour, resolved.flavour) != 0)
-		return error_set(err, ERROR_INVALID, "params.flavour is \"%s\" and field \"flavour\" is \"%s\": they have to agree",
-			resolved.flavour, entry->flavour);
+		return error_set(err, ERROR_INVALID,
+			"params.flavour is \"%s\" and field \"flavour\" is \"%s\": they have to agree", resolved.flavour,
+			entry->flavour);
 	if (entry->passwords != NULL)
-		resolved.passwords = strcmp(entry->passwords, settings_passwords_text[PASSWORDS_SOURCE]) == 0 ? PASSWORDS_SOURCE
-													      : PASSWORDS_GENERATED;
+		resolved.passwords = strcmp(entry->passwords, settings_passwords_text[PASSWORDS_SOURCE]) == 0
+					     ? PASSWORDS_SOURCE
+					     : PASSWORDS_GENERATED;
 	if (resolved.passwords == PASSWORDS_SOURCE && entry->source_secret == NULL)
 		return error_set(err, ERROR_INVALID,
-			"passwords is source and the entry names no sourceSecret: the connection test has no login of the source");
+			"passwords is source and the entry names no sourceSecret: the connection test has no login of the "
+			"source");
 	resolved.flavour = entry->flavour != NULL ? entry->flavour : resolved.flavour;
 	if (resolved.allow_reset_wal && intents[entry->known_intent].is_once)
 		return error_set(err, ERROR_INVALID,

@@ -45,9 +45,9 @@ struct check_request {
 	int64_t service_timeout_ms;
 	bool is_standing; // people come in
 	// With PASSWORDS_SOURCE: the login that the test comes in with, in place of user and password; else NULL.
-	const char *source_user, *source_database;     // copied; database NULL: the one that the other stages begin with
-	const struct secret *source_password;          // copied
-	bool is_plain_user;                            // no superuser: it may set little for its session
+	const char *source_user, *source_database; // copied; database NULL: the one that the other stages begin with
+	const struct secret *source_password;      // copied
+	bool is_plain_user;                        // no superuser: it may set little for its session
 };
 
 enum check_state { CHECK_NONE, CHECK_RUNNING, CHECK_DONE };

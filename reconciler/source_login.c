@@ -12,13 +12,15 @@ void source_login_fini(struct source_login *login)
 
 static int read_keys(const json_t *data, struct source_login *out, struct error *err)
 {
-	if (secret_data_get(data, "username", &out->user, err) < 0 || secret_data_get(data, "password", &out->password, err) < 0 ||
+	if (secret_data_get(data, "username", &out->user, err) < 0 ||
+		secret_data_get(data, "password", &out->password, err) < 0 ||
 		(json_object_get(data, "database") != NULL && secret_data_get(data, "database", &out->database, err) < 0))
 		return -1;
 	const char *user = secret_reveal(&out->user);
 	if (strcmp(user, "postgres") == 0 || strcmp(user, "analytics") == 0)
 		return error_set(err, ERROR_INVALID,
-			"username is %s, whose password is the operator's in a replica: allowed is another role that may log in", user);
+			"username is %s, whose password is the operator's in a replica: allowed is another role that may log in",
+			user);
 	return 0;
 }
 

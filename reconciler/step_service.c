@@ -1,8 +1,9 @@
 // The Services of a replica: postgres, which people know, and postgres-<key> of the round in hand, by which it is tested.
 //
-// A database is tested through a Service of its own and not through postgres, which leads to the round that serves until the new one
-// is proven. So nobody is ever led to what may be broken, and a test that fails takes nothing from those who work on the old round.
-// Both Services are alike for those inside of the cluster: the same selector but for the round, the same ports, the same policies.
+// A database is tested through a Service of its own and not through postgres, which leads to the round that serves until the new
+// one is proven. So nobody is ever led to what may be broken, and a test that fails takes nothing from those who work on the old
+// round. Both Services are alike for those inside of the cluster: the same selector but for the round, the same ports, the same
+// policies.
 #include "reconciler/step_parts.h"
 
 #include "reconciler/adopt.h"
@@ -63,8 +64,8 @@ static int find_address(struct manager *op, const struct check_request *request,
 	return 0;
 }
 
-// A load balancer's name or address is not in the certificate, which is made before there is one: it is signed by the operator's CA,
-// and that is what a client can check.
+// A load balancer's name or address is not in the certificate, which is made before there is one: it is signed by the operator's
+// CA, and that is what a client can check.
 static void set_url(struct check_service *out, const char *host, const char *sslmode)
 {
 	bool is_ipv6 = strchr(host, ':') != NULL;
@@ -105,8 +106,7 @@ static int find_way_in(struct manager *op, const struct check_request *request, 
 int step_find_service(void *arg, const struct check_request *request, struct check_service *out, struct error *err)
 {
 	struct check_service found = {.port = 0};
-	if (find_address(arg, request, &found, err) < 0 ||
-		(request->is_standing && find_way_in(arg, request, &found, err) < 0))
+	if (find_address(arg, request, &found, err) < 0 || (request->is_standing && find_way_in(arg, request, &found, err) < 0))
 		return -1;
 	*out = found;
 	return 0;

@@ -88,8 +88,8 @@ int step_start(struct manager *op, struct round_view *v, const struct step *step
 
 	patch_init(&p, v->replica);
 	if (flavour_choose(v, step->restored.flavour, &restored.flavour, err) < 0 ||
-		make_pull_secret(op, v, &b, restored.flavour, err) < 0 || make_secrets(op, v, &b, &p, err) < 0 || make_scripts(op, v, &b, &restored, err) < 0 ||
-		build_deployment(&b, &round, &restored, &deployment, err) < 0 ||
+		make_pull_secret(op, v, &b, restored.flavour, err) < 0 || make_secrets(op, v, &b, &p, err) < 0 ||
+		make_scripts(op, v, &b, &restored, err) < 0 || build_deployment(&b, &round, &restored, &deployment, err) < 0 ||
 		adopt_create(op, &K8S_DEPLOYMENT, v->replica, deployment, v->now_ms, NULL, err) < 0)
 		return -1;
 	patch_set(&p, ANN_RESTORE_STATE, replica_state_text[STATE_STARTING]);

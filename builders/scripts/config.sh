@@ -7,7 +7,8 @@ at_least() { # FIELD FLOOR
 	if [ "${value:-0}" -gt "$2" ]; then printf '%s' "$value"; else printf '%s' "$2"; fi
 }
 
-# Quarantine: no foreign code but what the settings name for this flavour of the server, no jobs, no traffic of its own; no commit waits for a standby; no statement with a password in the log.
+# Quarantine: no foreign code but what the settings name for this flavour of the server, no jobs, no traffic of its own; no commit waits
+# for a standby; no statement with a password in the log.
 # max_replication_slots also bounds the replication origins that recovery finds (from 18 a setting of its own), else a PANIC.
 write_config() {
 	cat >"$run/postgresql.conf" <<-CONF

@@ -658,8 +658,8 @@ static void only_standing_replicas_have_an_analytics_user(void **state)
 		"{'pgro.bes.au/flavour':'stock','pgro.bes.au/sizing':'" SAMPLE_SIZING "','pgro.bes.au/tls':'on'}");
 }
 
-static char text_of_flavour[][40] = {
-	"acme", "example.org/acme", "pull", "ACME_MODE", "strict", "acme", "pg_stat_statements", "host all all 127.0.0.1/32 trust"};
+static char text_of_flavour[][40] = {"acme", "example.org/acme", "pull", "ACME_MODE", "strict", "acme", "pg_stat_statements",
+	"host all all 127.0.0.1/32 trust"};
 
 static void a_flavour_has_its_image_and_what_it_needs(void **state)
 {
@@ -694,8 +694,8 @@ static void a_flavour_has_its_image_and_what_it_needs(void **state)
 	// Recovery needs the libraries too, and lets nobody in.
 	assert_str("acme, pg_stat_statements", named(json_find(prepare, "env"), "PRELOAD"), "value");
 	assert_null(named(json_find(prepare, "env"), "HBA_LOCAL"));
-	assert_str("host all all 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 trust", named(json_find(postgres, "env"), "HBA_LOCAL"),
-		"value");
+	assert_str("host all all 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 trust",
+		named(json_find(postgres, "env"), "HBA_LOCAL"), "value");
 	assert_str("acme", object, "metadata", "annotations", ANN_FLAVOUR);
 	assert_str("acme", object, "metadata", "labels", LABEL_FLAVOUR);
 	assert_str("acme", object, "spec", "template", "metadata", "labels", LABEL_FLAVOUR);
@@ -720,8 +720,10 @@ static void both_containers_know_whose_passwords_hold(void **state)
 		AUTO(json) json_t *object = NULL;
 		assert_ok(build_deployment(&s.build, &s.round, &s.restored, &object, &err), err);
 		const json_t *pod = json_find(object, "spec", "template", "spec");
-		const json_t *prepare = named(json_find(named(json_find(pod, "initContainers"), CONTAINER_PREPARE), "env"), "PASSWORDS");
-		const json_t *postgres = named(json_find(named(json_find(pod, "containers"), CONTAINER_POSTGRES), "env"), "PASSWORDS");
+		const json_t *prepare =
+			named(json_find(named(json_find(pod, "initContainers"), CONTAINER_PREPARE), "env"), "PASSWORDS");
+		const json_t *postgres =
+			named(json_find(named(json_find(pod, "containers"), CONTAINER_POSTGRES), "env"), "PASSWORDS");
 		assert_true((prepare != NULL) == (kept != 0) && (postgres != NULL) == (kept != 0));
 		if (kept != 0) {
 			assert_str("source", prepare, "value");
@@ -752,8 +754,8 @@ static void a_pull_secret_is_copied_whole_and_nothing_else_is(void **state)
 	struct sample s;
 	sample_init(&s, INTENT_ANALYTICS, "restic");
 	AUTO(json)
-	json_t *source = json_pack("{s:{s:s}, s:s, s:{s:s}}", "metadata", "name", "registry", "type", "kubernetes.io/dockerconfigjson",
-		"data", ".dockerconfigjson", "e30=");
+	json_t *source = json_pack("{s:{s:s}, s:s, s:{s:s}}", "metadata", "name", "registry", "type",
+		"kubernetes.io/dockerconfigjson", "data", ".dockerconfigjson", "e30=");
 	AUTO(json) json_t *copy = NULL;
 	assert_ok(build_pull_secret(&s.build, source, &copy, &err), err);
 	assert_str("image-pull", copy, "metadata", "name");

@@ -150,8 +150,7 @@ static void other_shapes(void **state)
 			false, 0},
 		{"null params", "{\"params\": null}", "field \"params\" is not an object", false, 0},
 		{"engine and secret", "{\"engine\": \"restic\", \"secret\": \"s3-keys\"}", NULL, true, 86400},
-		{"unknown engine", "{\"engine\": \"tar\"}",
-			"field \"engine\" is \"tar\", allowed is kopia, restic", false, 0},
+		{"unknown engine", "{\"engine\": \"tar\"}", "field \"engine\" is \"tar\", allowed is kopia, restic", false, 0},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct error err = {0};
@@ -341,7 +340,9 @@ static void a_packed_entry_says_the_same(void **state)
 	(void)state;
 	static const char *const patches[] = {"{}", "{\"snapshot_id\": \"k2\", \"snapshot_at\": null}",
 		"{\"params\": {\"minimum_ttl\": 1, \"memory_limit\": 1073741824, \"deep\": [1, {\"a\": null}]}}",
-		"{\"overdue_after_seconds\": 1}", "{\"secret\": \"s\", \"engine\": \"restic\", \"flavour\": \"pg_durable\", \"passwords\": \"source\", \"sourceSecret\": \"l\", \"intent\": \"dbt\"}",
+		"{\"overdue_after_seconds\": 1}",
+		"{\"secret\": \"s\", \"engine\": \"restic\", \"flavour\": \"pg_durable\", \"passwords\": \"source\", "
+		"\"sourceSecret\": \"l\", \"intent\": \"dbt\"}",
 		"{\"databases\": {\"a\": \"b\", \"c\": \"d\"}}",
 		"{\"machine_id\": \"b0a7c0de-1111-4222-8333-444455556666\", \"server_id\": \"-\"}"};
 	for (size_t i = 0; i < sizeof(patches) / sizeof(patches[0]); i++) {

@@ -12,10 +12,10 @@
 struct cluster {
 	int asked;
 	int64_t first_mono_ms, last_mono_ms; // when
-	int there_at;       // it has an address from so many questions on
-	int right_at;       // and leads to the database from so many on; before, nobody listens there
-	enum error_kind kind; // of what is said before it is there; 0: transient
-	atomic_bool *cancel;  // set at the first question
+	int there_at;                        // it has an address from so many questions on
+	int right_at;                        // and leads to the database from so many on; before, nobody listens there
+	enum error_kind kind;                // of what is said before it is there; 0: transient
+	atomic_bool *cancel;                 // set at the first question
 };
 
 static int nobody_listens_at(void)
@@ -32,7 +32,8 @@ static int find(void *arg, const struct check_request *request, struct check_ser
 	if (cluster->cancel != NULL)
 		atomic_store(cluster->cancel, true);
 	if (cluster->asked < cluster->there_at)
-		return error_set(err, cluster->kind == ERROR_NONE ? ERROR_TRANSIENT : cluster->kind, "Service postgres has no address of a load balancer yet");
+		return error_set(err, cluster->kind == ERROR_NONE ? ERROR_TRANSIENT : cluster->kind,
+			"Service postgres has no address of a load balancer yet");
 	*out = (struct check_service){.address = POSTGRES_HOST, .url = URL, .node_port = 30123};
 	out->port = cluster->asked < cluster->right_at ? nobody_listens_at() : checked_server.port;
 	assert_string_equal(request->round_key, "0a1b2c3d");

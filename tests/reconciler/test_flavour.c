@@ -14,9 +14,9 @@ static struct settings_flavour flavours[] = {{.name = acme, .image = image}};
 
 static const struct {
 	const char *label;
-	const char *said;     // by the restore Job
-	char *wished;         // by the entry
-	const char *before;   // what an earlier round was
+	const char *said;   // by the restore Job
+	char *wished;       // by the entry
+	const char *before; // what an earlier round was
 	const char *is, *error;
 } rows[] = {
 	{"nobody says anything", "", NULL, "", "stock", NULL},
@@ -26,8 +26,10 @@ static const struct {
 	{"an earlier round was one", "", NULL, "acme", "acme", NULL},
 	{"the backup is stock again", "stock", NULL, "acme", "stock", NULL},
 	{"the entry is stock again", "", stock, "acme", "stock", NULL},
-	{"the entry calls a flavour stock", "acme", stock, "", NULL, "the backup is of flavour \"acme\", its entry says \"stock\""},
-	{"the entry calls stock a flavour", "stock", acme, "", NULL, "the backup is of flavour \"stock\", its entry says \"acme\""},
+	{"the entry calls a flavour stock", "acme", stock, "", NULL,
+		"the backup is of flavour \"acme\", its entry says \"stock\""},
+	{"the entry calls stock a flavour", "stock", acme, "", NULL,
+		"the backup is of flavour \"stock\", its entry says \"acme\""},
 	{"unknown, by the backup", "other", NULL, "", NULL,
 		"flavour \"other\" of the backup is not known: the settings know stock, pg_durable, acme (hint: flavours.other)"},
 	{"unknown, by the entry", "", other, "", NULL, "flavour \"other\" of the backup is not known"},
@@ -102,8 +104,9 @@ static void what_has_no_server_is_never_started(void **state)
 		next_step(&w.view, &step);
 		if (step.kind != (rows[i].is != NULL ? STEP_START : STEP_FAIL))
 			fail_msg("%s: %s %s", rows[i].label, step_kind_text[step.kind], step.text);
-		if (step.kind == STEP_FAIL && (step.owner != OWNER_SETTINGS || step.grade != GRADE_INCONCLUSIVE ||
-						      strcmp(step.stage, "flavour") != 0 || strstr(step.text, rows[i].error) == NULL))
+		if (step.kind == STEP_FAIL &&
+			(step.owner != OWNER_SETTINGS || step.grade != GRADE_INCONCLUSIVE || strcmp(step.stage, "flavour") != 0 ||
+				strstr(step.text, rows[i].error) == NULL))
 			fail_msg("%s: %s: %s", rows[i].label, step.stage, step.text);
 		tear_down(&w);
 	}
