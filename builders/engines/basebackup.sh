@@ -94,6 +94,7 @@ find_backup metadata.json
 need_folder "$backup"
 fetch "$backup" metadata.json checksum.txt
 check_marks
+read_flavour
 read_sums
 fetch_and_check
 unpack base.tar.gz "$target"

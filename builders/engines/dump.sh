@@ -112,6 +112,7 @@ rm -rf "$target" "$dumps" "$dumps.new" /pgdata/loading
 find_backup metadata.json
 need_folder "$backup"
 fetch "$backup" '*'
+read_flavour
 stage=capture
 list_dumps
 check_dumps

@@ -15,6 +15,18 @@ json_value() { # KEY FILE
 	tr '\n' ' ' <"$2" | sed -n 's/.*"'"$1"'"[[:space:]]*:[[:space:]]*"\{0,1\}\([^",}]*\).*/\1/p'
 }
 
+# metadata.json may say of which flavour the server was that the backup is of (docs/engines.md): it comes up in that or not at all.
+read_flavour() {
+	[ -f "$fetched/metadata.json" ] || return 0
+	flavour=$(json_value flavour "$fetched/metadata.json")
+	[ -z "$flavour" ] || more=say_backup_and_flavour
+}
+
+say_backup_and_flavour() {
+	say_backup
+	printf ',"flavour":"%s"' "$(json_text "$flavour")"
+}
+
 # The folder whose mark, the file that is written last, has the latest "backup_time", as text; where that is missing, or the same, the
 # name decides.
 newest_folder() { # MARK

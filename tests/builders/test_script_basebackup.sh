@@ -148,6 +148,18 @@ refused() { # TEXT LABEL
 	is "and nothing is there to be started" "" "$(ls -d "$pod/pgdata/pgdata" 2>/dev/null)"
 }
 
+test_flavour() {
+	spoilt flavoured
+	sed 's/"source_instance"/"flavour": "acme", &/' "$backups/nauru/a-newer/metadata.json" >"$folder/metadata.json"
+	chmod a+r "$folder/metadata.json"
+	new_pod flavoured
+	spoilt_volume
+	is "the flavour of the server is said" "0 acme" "$status $(message .flavour)"
+	new_pod unflavoured
+	volume a-newer
+	is "where none is named, none is said" "0 null" "$status $(message .flavour)"
+}
+
 test_spoilt() {
 	spoilt no-metadata && rm "$folder/metadata.json"
 	refused "backup no-metadata: it is unfinished: metadata.json, which is written last, is missing" "metadata.json is missing"
@@ -267,4 +279,4 @@ for script in restore-basebackup restore-basebackup-file; do
 done
 start_store
 verdict $? "S3 is there and holds the backups"
-run_tests test_volume test_latest test_a_pod_that_was_killed test_spoilt test_climbing_tar test_volume_is_full test_no_such_folder test_store
+run_tests test_volume test_latest test_a_pod_that_was_killed test_flavour test_spoilt test_climbing_tar test_volume_is_full test_no_such_folder test_store
