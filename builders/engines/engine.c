@@ -36,12 +36,14 @@ static int check_name(const struct build *b, const struct engine *engine, struct
 		       : error_set(err, ERROR_INVALID, "engine \"%s\" is not known, allowed is %s", b->entry->engine, allowed);
 }
 
+// One without a script when the engine does not read this entry's storage.
 static const struct engine_reader *reader_of(const struct build *b, const struct engine *engine)
 {
+	static const struct engine_reader none = {.script = NULL};
 	enum settings_storage storage = entry_storage(b->entry);
 	if (azure_uses_identity(b))
-		return engine->reads_by_identity.script != NULL ? &engine->reads_by_identity : NULL;
-	return storage < STORAGE_COUNT && engine->reads[storage].script != NULL ? &engine->reads[storage] : NULL;
+		return &engine->reads_by_identity;
+	return storage < STORAGE_COUNT ? &engine->reads[storage] : &none;
 }
 
 // "s3, file"
@@ -59,11 +61,11 @@ static int check_storage(const struct build *b, const struct engine *engine, str
 {
 	char storages[STORAGES_SIZE];
 	name_storages(engine, storages);
-	if (azure_uses_identity(b) && engine->reads[STORAGE_AZURE].script != NULL && reader_of(b, engine) == NULL)
+	if (azure_uses_identity(b) && engine->reads[STORAGE_AZURE].script != NULL && reader_of(b, engine)->script == NULL)
 		return error_set(err, ERROR_INVALID,
 			"engine %s cannot use a workload identity (client_id); hint: name a Secret with " AZURE_KEY_SAS,
 			engine_name(engine));
-	if (reader_of(b, engine) == NULL)
+	if (reader_of(b, engine)->script == NULL)
 		return error_set(err, ERROR_INVALID, "engine %s cannot read storage \"%s\", allowed is %s", engine_name(engine),
 			b->entry->storage, storages);
 	if (engine->is_tls_only && proxy_is_used(b))

@@ -5,13 +5,15 @@
 
 json_t *entries_to_json(const struct entry *e)
 {
-	json_t *made = json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, s:o*}",
+	json_t *made = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:s*, s:s*, s:s*, s:s*, s:s*, s:s*, "
+				 "s:s*, s:s*, s:s*, s:s*, s:s*, "
+				 "s:o*}",
 		"replica_id", e->replica_id, "group_id", e->group_id, e->has_server_id ? "server_id" : "machine_id", e->server_id,
 		"type", e->type, "intent", e->intent, "name", e->name, "storage", e->storage, "bucket", e->bucket, "prefix",
 		e->prefix, "region", e->region, "params", e->params == NULL ? json_object() : json_incref(e->params),
 		"snapshot_id", e->snapshot_id, "snapshot_at", e->snapshot_at, "engine", e->engine, "secret", e->secret, "flavour",
-		e->flavour, "passwords", e->passwords, "sourceSecret", e->source_secret, "overdue_after_seconds",
+		e->flavour, "passwords", e->passwords, "sourceSecret", e->source_secret, "stanza", e->stanza, "account",
+		e->account, "endpoint", e->endpoint, "client_id", e->client_id, "overdue_after_seconds",
 		e->overdue_after_s < 0 ? NULL : json_integer((json_int_t)e->overdue_after_s));
 	FUZZ_CHECK(made != NULL, "an entry that is no JSON");
 	return made;
