@@ -341,8 +341,8 @@ static void a_packed_entry_says_the_same(void **state)
 	static const char *const patches[] = {"{}", "{\"snapshot_id\": \"k2\", \"snapshot_at\": null}",
 		"{\"params\": {\"minimum_ttl\": 1, \"memory_limit\": 1073741824, \"deep\": [1, {\"a\": null}]}}",
 		"{\"overdue_after_seconds\": 1}",
-		"{\"secret\": \"s\", \"engine\": \"restic\", \"flavour\": \"pg_durable\", \"passwords\": \"source\", "
-		"\"sourceSecret\": \"l\", \"intent\": \"dbt\"}",
+		"{\"secret\": \"s\", \"engine\": \"restic\", \"flavour\": \"pg_durable\", \"intent\": \"dbt\"}",
+		"{\"secret\": \"s\", \"passwords\": \"source\", \"sourceSecret\": \"l\"}",
 		"{\"databases\": {\"a\": \"b\", \"c\": \"d\"}}",
 		"{\"machine_id\": \"b0a7c0de-1111-4222-8333-444455556666\", \"server_id\": \"-\"}"};
 	for (size_t i = 0; i < sizeof(patches) / sizeof(patches[0]); i++) {
