@@ -107,7 +107,7 @@ dumps_come_up()
 	check "the report says so" says 'role keeper: superuser' report_of $ANALYTICS disarmed
 	check "and that it was a dump, without warnings" test "$(report_of $ANALYTICS capture) $(report_of $ANALYTICS load_warnings)" = 'dump 0'
 	check "and the engine" test "$(report_of $ANALYTICS engine) $(report_of $ANALYTICS layout)" = 'dump dump'
-	check "every row and index was checked" test "$(report_of $ANALYTICS stage) $(report_of $ANALYTICS checksums)" = 'checksums on'
+	check "every row and index was checked" test "$(report_of $ANALYTICS stage) $(report_of $ANALYTICS checksums)" = 'service on'
 }
 
 faults_have_owners()

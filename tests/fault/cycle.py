@@ -49,11 +49,11 @@ SERVING = ("namespaces {namespace}", "rolebindings understory", "serviceaccounts
            "secrets postgres-tls", "secrets analytics-credentials", "secrets restore-{round}", "secrets postgres-{round}",
            "networkpolicies default-deny", "networkpolicies restore", "networkpolicies postgres",
            "persistentvolumeclaims pgdata-{round}", "jobs restore-{round}", "pods restore-{round}-pod", "deployments postgres-{round}",
-           "pods postgres-{round}-pod", "services postgres")
+           "pods postgres-{round}-pod", "services postgres", "services postgres-{round}")
 KNOWN_UUIDS = {e[key] for e in FIRST for key in ("replica_id", "server_id", "group_id")}
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
-CLUSTER_IP = re.compile(r"10(?:\.\d+){3}")
+CLUSTER_IP = re.compile(r"(?:10|127)(?:\.\d+){3}")
 OPERATORS = ("operator", "second")
 MADE_BY_CHANCE = ("postgres-superuser", "postgres-tls", "analytics-credentials")
 

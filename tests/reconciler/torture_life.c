@@ -175,7 +175,7 @@ struct moment {
 		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")                                        \
 	X(checks, "the database comes up", "analytics", until_up, is_as_it_was,                                                  \
 		"restore-state=starting round=" FIRST " attempt=1 desired-snapshot-id=s1 po/postgres-" FIRST                     \
-		" po/restore-" FIRST "-x secrets/analytics-credentials secrets/postgres-" FIRST                                  \
+		" po/restore-" FIRST "-x svc/postgres-" FIRST " secrets/analytics-credentials secrets/postgres-" FIRST           \
 		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST        \
 		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")                                        \
 	X(proves, "the checks of a verify replica pass", "verify", until_up, checks_passed,                                      \
