@@ -39,11 +39,11 @@ labels() { # REPOSITORY
 	pgbackrest_at_source info --output=json | jq -r --argjson key "$1" '.[0].backup[] | select(.database."repo-key" == $key).label'
 }
 
-# Ends the WAL file in hand and waits until the archive has it.
+# Ends the WAL file in hand and waits until the archive has it. pg_stat_archiver knows the last one alone, which may be an older backup's mark.
 archive_wal() {
 	local file deadline=$((SECONDS + 240))
 	file=$(source_sql postgres <<<'SELECT pg_walfile_name(pg_switch_wal())')
-	until [ "$(source_sql postgres <<<"SELECT last_archived_wal >= '$file' FROM pg_stat_archiver")" = t ]; do
+	until [ -e "$origin/data/pg_wal/archive_status/$file.done" ]; do
 		[ $SECONDS -lt $deadline ] || return 1
 		sleep 0.1
 	done
