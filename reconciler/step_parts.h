@@ -14,8 +14,8 @@ struct build_round step_round(const struct round_view *view);
 void step_say(struct manager *op, const struct replica *replica, const char *api_version, const char *kind, const char *name,
 	bool is_warning, const char *reason, const char *note);
 
-// A Secret of the round. Unlike other objects, one that is there already gets what this one holds: its keys may have expired, its
-// scripts may be another operator's, its owner a volume that is gone.
+// A Secret of the round, or what its image is pulled with. Unlike other objects, one that is there already gets what this one
+// holds: its keys may have expired, its scripts may be another operator's, its owner a volume that is gone.
 MUST_CHECK int step_put_secret(struct manager *op, const struct round_view *view, const json_t *secret, struct error *err);
 
 // step_claim.c

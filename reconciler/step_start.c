@@ -56,22 +56,12 @@ static int make_pull_secret(struct manager *op, const struct round_view *v, cons
 {
 	AUTO(json) json_t *source = NULL;
 	AUTO(json) json_t *object = NULL;
-	struct adopted there;
 	if (flavour->pull_secret == NULL)
 		return 0;
 	if (k8s_get(op->k8s, &K8S_SECRET, op->settings->operator_namespace, flavour->pull_secret, &source, err) < 0 ||
 		build_pull_secret(b, source, &object, err) < 0)
 		return error_wrap(err, "flavour %s: pullSecret %s", flavour->name, flavour->pull_secret);
-	if (adopt_create(op, &K8S_SECRET, v->replica, object, v->now_ms, &there, err) < 0)
-		return -1;
-	if (there.result == ADOPT_MADE)
-		return 0;
-	AUTO(json)
-	json_t *patch = json_pack(
-		"{s:{s:s}, s:O}", "metadata", "resourceVersion", there.resource_version, "data", json_object_get(object, "data"));
-	if (patch == NULL)
-		return error_no_memory(err, "secret");
-	return k8s_patch(op->k8s, &K8S_SECRET, v->replica->namespace, NAME_PULL_SECRET, patch, NULL, err);
+	return step_put_secret(op, v, object, err);
 }
 
 int step_start(struct manager *op, struct round_view *v, const struct step *step, struct error *err)

@@ -44,8 +44,8 @@ int step_put_secret(struct manager *op, const struct round_view *v, const json_t
 		return 0;
 	// With the version that was read: a patch of an operator that is long gone must not bring back its keys.
 	AUTO(json)
-	json_t *patch = json_pack("{s:{s:s, s:O}, s:O}", "metadata", "resourceVersion", there.resource_version, "ownerReferences",
-		json_find(secret, "metadata", "ownerReferences"), "data", json_object_get(secret, "data"));
+	json_t *patch = json_pack("{s:{s:s, s:O*}, s:O}", "metadata", "resourceVersion", there.resource_version,
+		"ownerReferences", json_find(secret, "metadata", "ownerReferences"), "data", json_object_get(secret, "data"));
 	const char *name = json_find_str(secret, "metadata", "name");
 	if (patch == NULL || name == NULL)
 		return error_no_memory(err, "secret");

@@ -149,6 +149,7 @@ test_prepare_verify() {
 	new_address
 	leave_locks
 	start_server "$address"
+	is "nothing but the checks works on it" off "$(query postgres hidden-superuser app 'SHOW autovacuum')"
 	is "nor does the server mind" no "$([ -e "$pod/run/.s.PGSQL.5433.lock" ] && echo yes || echo no)"
 	is "verify has no analytics password" "" "$(query postgres hidden-superuser app \
 		"SELECT rolpassword FROM pg_authid WHERE rolname = 'analytics'")"

@@ -43,8 +43,6 @@ put_backup()
 		"AWS_SECRET_ACCESS_KEY=$AWS_SECRET_ACCESS_KEY" rclone copy "$WORK/backups/nauru/$1" "store:$BUCKET/$PREFIX/$1")
 }
 
-api_create() { curl -fsS -m 20 -o /dev/null -H 'Content-Type: application/json' "$API$1" -d "$2"; }
-
 # Without a password: a folder of archives has none.
 put_keys()
 {

@@ -76,6 +76,8 @@ setting_up()
 	start_apiserver "${API_OPTIONS[@]}"
 }
 API_OPTIONS=()
+# api_create PATH BODY
+api_create() { curl -fsS -m 20 -o /dev/null -H 'Content-Type: application/json' "$API$1" -d "$2"; }
 
 # --- what there is to see
 

@@ -395,7 +395,6 @@ password_is_shown() {
 }
 
 test_healthy() { annotation "$1" last-report | field replica_healthy | grep true; }
-api_create() { curl -fsS -m 20 -o /dev/null -H 'Content-Type: application/json' "$API$1" -d "$2"; }
 api_faults() { curl -fsS -m 20 -o /dev/null "$API/_faults" -d "$1"; }
 
 # What is in the way in the cluster: a foreign Namespace, a right that is missing, a Namespace that does not go.
