@@ -9,7 +9,9 @@ import json
 import re
 import signal
 import time
+import zlib
 
+import preload
 from cases import Case
 from controllers import Controllers
 from replicas import round_key
@@ -153,13 +155,20 @@ class Cycle:
     def config_file(self):
         return self.stage.dir / "config.yaml"
 
-    def start(self, **settings):
+    def start(self, *libraries, **settings):
         """An operator for which the faults of its life are set before it begins."""
-        operator = self.stage.operator(is_held=True, METRICS_ADDR="127.0.0.1:0", UNDERSTORY_CONFIG=str(self.config_file()), **settings)
+        operator = self.operator_of(*libraries, is_held=True, **settings)
         self.case.begin(self.stage, self.kills, operator.pid)
         operator.stdin.write(b"\n")
         operator.stdin.close()
         return operator
+
+    def operator_of(self, *libraries, name=OPERATORS[0], **settings):
+        """It waits as the case, its name and its life have it, the same each time."""
+        seed = zlib.crc32(f"{self.case} {name} {self.kills}".encode())
+        return self.stage.operator(name=name, METRICS_ADDR="127.0.0.1:0", UNDERSTORY_CONFIG=str(self.config_file()),
+                                   JITTER_SEED=str(seed), **preload.environment(preload.seeded_jitter(self.build), *libraries),
+                                   **settings)
 
     def end_operators(self):
         self.stage.stop("operator")

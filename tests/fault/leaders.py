@@ -31,7 +31,7 @@ class TwoOperators(Cycle):
         self.other = self.start_one(OPERATORS[1])
 
     def start_one(self, name):
-        return self.stage.operator(name=name, METRICS_ADDR="127.0.0.1:0", UNDERSTORY_CONFIG=str(self.config_file()))
+        return self.operator_of(name=name)
 
     def has_another_holder(self):
         rows = call("GET", self.stage.api + LEASE)["items"]
