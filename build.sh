@@ -7,6 +7,7 @@
 #   ./build.sh bench      the benchmarks (scale, proxy, restore, page, verdicts; azure: Azurite and azcopy), also written to build/bench/
 #   ./build.sh faults     a fault at every request of the operator, one by one (20 minutes), or: faults TEXT for those that name it; also
 #                         written to build/bench/faults.json
+#   ./build.sh cluster    a life under a real API server and its controllers, built from Debian's source (ten minutes, once)
 #   ./build.sh fuzz       the fuzz targets for 10 s each, or: fuzz TARGET|all [SECONDS]; what they find goes to build/fuzz/TARGET/, the
 #                         figures of this run to build/bench/fuzz.json
 #   ./build.sh image      the container image, as an OCI layout in build/image, and its bill of materials (SPDX) beside it
@@ -285,12 +286,23 @@ faults() {
 	/usr/bin/python3 tests/fault/faults.py build --all build/bench/faults.json "$@"
 }
 
+# Debian's Go makes the programs.
+cluster() {
+	# shellcheck disable=SC2086
+	need $BUILD_PACKAGES $RUN_PACKAGES golang-go etcd-server iproute2
+	need_kubectl
+	clean_environment
+	build
+	tests/cluster/cluster.sh build
+}
+
 case "${1:-build}" in
 build) build ;;
 test) shift; run_tests "$@" ;;
 demo) shift; demo "$@" ;;
 bench) shift; bench "$@" ;;
 faults) shift; faults "$@" ;;
+cluster) cluster ;;
 fuzz) shift; fuzz "$@" ;;
 lint) lint ;;
 coverage) shift; coverage "$@" ;;

@@ -32,9 +32,10 @@ def free_address():
 
 
 class Postgres:
-    """namespaces: those of the replicas."""
+    """namespaces: those of the replicas. address: where it listens; else some loopback address."""
 
-    def __init__(self, namespaces):
+    def __init__(self, namespaces, address=None):
+        self.address = address or free_address()
         self.names = ",".join(f"DNS:postgres.{namespace}.svc" for namespace in sorted(namespaces))
 
     def __enter__(self):
@@ -49,13 +50,15 @@ class Postgres:
 
     def set_up(self):
         self.bin = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-        self.major, self.address = self.bin.parent.name, free_address()
+        self.major = self.bin.parent.name
         self.user = []
         if os.geteuid() == 0:  # which PostgreSQL refuses
             owner = pwd.getpwnam("postgres")
             os.chown(self.dir, owner.pw_uid, owner.pw_gid)
             self.user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--pdeathsig=QUIT"]
         self.run("initdb", "-D", self.dir / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        with open(self.dir / "data/pg_hba.conf", "a") as rules:
+            rules.write("host all all all trust\n")
         self.make_certificates()
         options = {"listen_addresses": self.address, "port": PORT, "unix_socket_directories": self.dir, "fsync": "off", "autovacuum": "off",
                    "ssl": "on", "ssl_cert_file": self.dir / "tls.crt", "ssl_key_file": self.dir / "tls.key",
