@@ -213,13 +213,13 @@ static int copy_set(const struct credentials_set *from, struct credentials_set *
 enum credentials_state credentials_get(
 	struct credentials *credentials, int64_t wall_ms, struct credentials_set *set, struct error *why)
 {
-	enum credentials_state state = CREDENTIALS_AWAITED;
+	enum credentials_state state;
 	(void)pthread_mutex_lock(&credentials->lock);
 	const struct credentials_set *current = &credentials->current;
 	bool usable = current->generation > 0 && !credentials->is_rejected && wall_ms < current->keys.expires_at_ms;
-	if (usable && copy_set(current, set, why) == 0)
-		state = CREDENTIALS_READY;
-	else if (!usable) {
+	if (usable) {
+		state = copy_set(current, set, why) == 0 ? CREDENTIALS_READY : CREDENTIALS_FAILED;
+	} else {
 		state = credentials->is_refused ? CREDENTIALS_REFUSED : CREDENTIALS_AWAITED;
 		*why = credentials->why;
 	}

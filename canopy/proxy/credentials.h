@@ -30,7 +30,7 @@ struct credentials_set {
 	struct s3_keys keys;
 };
 
-enum credentials_state { CREDENTIALS_READY, CREDENTIALS_AWAITED, CREDENTIALS_REFUSED };
+enum credentials_state { CREDENTIALS_READY, CREDENTIALS_AWAITED, CREDENTIALS_REFUSED, CREDENTIALS_FAILED };
 
 struct credentials;
 
@@ -39,7 +39,8 @@ void credentials_free(struct credentials *credentials); // waits a second at mos
 DEFINE_AUTO(struct credentials, credentials, credentials_free)
 
 // READY: *set is the set to sign with at this time; it is only copied when it is another. AWAITED: *why is the last failure (kind
-// ERROR_NONE when there was none). REFUSED: *why has the broker's words.
+// ERROR_NONE when there was none). REFUSED: *why has the broker's words. FAILED: there is a set, and no memory for a copy; nothing
+// will tell of a change, so it is not to be waited for.
 enum credentials_state credentials_get(
 	struct credentials *credentials, int64_t wall_ms, struct credentials_set *set, struct error *why);
 

@@ -201,6 +201,9 @@ static void start(struct transfer *t)
 	case CREDENTIALS_REFUSED:
 		client_answer(t->client, 403, "AccessDenied", why.text, false);
 		return;
+	case CREDENTIALS_FAILED:
+		client_answer(t->client, 503, "ServiceUnavailable", why.text, false);
+		return;
 	case CREDENTIALS_READY:
 	default:
 		break;

@@ -88,6 +88,11 @@ int __wrap_fcntl64(int fd, int command, ...)
 
 WRAP(FILE *, fopen64, (const char *path, const char *mode), (path, mode), EMFILE, NULL)
 WRAP(ssize_t, read, (int fd, void *out, size_t len), (fd, out, len), EIO, -1)
+WRAP(ssize_t, recv, (int fd, void *out, size_t len, int flags), (fd, out, len, flags), ECONNRESET, -1)
+WRAP(ssize_t, send, (int fd, const void *data, size_t len, int flags), (fd, data, len, flags), ECONNRESET, -1)
+WRAP(ssize_t, splice, (int from, off64_t *from_at, int to, off64_t *to_at, size_t len, unsigned int flags),
+	(from, from_at, to, to_at, len, flags), ECONNRESET, -1)
+WRAP(int, accept4, (int fd, struct sockaddr *from, socklen_t *len, int flags), (fd, from, len, flags), EMFILE, -1)
 WRAP(int, pipe2, (int fds[2], int flags), (fds, flags), EMFILE, -1)
 WRAP(int, mkfifo, (const char *path, mode_t mode), (path, mode), ENOSPC, -1)
 WRAP(int, rename, (const char *from, const char *to), (from, to), EIO, -1)

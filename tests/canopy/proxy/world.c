@@ -43,8 +43,8 @@ static struct pki_cert s3_cert;
 static const char *ca_file;
 static const char *settings[2 * SETTINGS_MAX + 1]; // that the proxy in hand is read from
 
-#define DESCRIPTORS_TRIES 1000 // 10 s
-#define DESCRIPTORS_PAUSE_US 10000
+#define DESCRIPTORS_TRIES 10000 // 10 s
+#define DESCRIPTORS_PAUSE_US 1000
 
 static size_t open_descriptors(void)
 {
@@ -217,9 +217,16 @@ struct world *world_new(const struct world_options *options)
 		w->s3 = raw_server_start(options->s3, options->arg, options->s3_tls);
 	read_settings(w);
 	assert_ok(proxy_new(&w->config, &w->proxy, &err), err);
+	if (options->is_driven)
+		return w;
 	assert_int_equal(pthread_create(&w->thread, NULL, run, w), 0);
 	w->is_running = true;
 	return w;
+}
+
+int world_run(struct world *w, struct error *err)
+{
+	return proxy_run(w->proxy, err);
 }
 
 void world_stop(struct world *w)

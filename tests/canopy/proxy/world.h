@@ -29,11 +29,13 @@ struct world_options {
 	const char *const *settings;         // NAME, value, ..., NULL: added to, or in place of, the usual ones
 	world_broker broker;
 	void (*tune)(struct config *config); // shorten times; may be NULL
+	bool is_driven;                      // by world_run(), in place of a thread
 };
 
 struct world *world_new(const struct world_options *options);
-void world_free(struct world *w); // stops the proxy, unless world_stop() has; checks that no descriptor is lost
-void world_stop(struct world *w); // proxy_stop() and wait for its end
+void world_free(struct world *w);                  // stops the proxy, unless world_stop() has; checks that no descriptor is lost
+void world_stop(struct world *w);                  // proxy_stop() and wait for its end
+int world_run(struct world *w, struct error *err); // the proxy, in the caller's thread, until proxy_stop()
 
 // For the broker: a good set that expires so many seconds from now.
 void world_good_keys(int n, int seconds, char *out, size_t size);
