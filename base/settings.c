@@ -27,27 +27,29 @@ static int contradiction(const char *a, const char *b, const char *what, struct 
 	return error_set(err, ERROR_INVALID, "%s and %s: %s", a, b, what);
 }
 
+// A request above its limit; a value that is not set has no say.
+static int check_order(const char *what, int (*read)(const char *, int64_t *, struct error *), const char *request,
+	const char *limit, struct error *err)
+{
+	int64_t least = 0;
+	int64_t most = 0;
+	if (request == NULL || limit == NULL)
+		return 0;
+	if (read(request, &least, err) < 0 || read(limit, &most, err) < 0)
+		return -1;
+	if (least > most)
+		return error_set(
+			err, ERROR_INVALID, "the %s request %s is more than the %s limit %s", what, request, what, limit);
+	return 0;
+}
+
 int settings_check_sizing(const struct settings_for_intent *s, struct error *err)
 {
-	int64_t request = 0;
-	int64_t limit = 0;
 	if (s->storage_size_bytes > s->storage_size_maximum_bytes)
 		return error_set(err, ERROR_INVALID, "the storage size is more than its maximum");
-	if (s->cpu_request != NULL && s->cpu_limit != NULL) {
-		if (quantity_milli(s->cpu_request, &request, err) < 0 || quantity_milli(s->cpu_limit, &limit, err) < 0)
-			return -1;
-		if (request > limit)
-			return error_set(err, ERROR_INVALID, "the CPU request %s is more than the CPU limit %s", s->cpu_request,
-				s->cpu_limit);
-	}
-	if (s->memory_request != NULL && s->memory_limit != NULL) {
-		if (quantity_bytes(s->memory_request, &request, err) < 0 || quantity_bytes(s->memory_limit, &limit, err) < 0)
-			return -1;
-		if (request > limit)
-			return error_set(err, ERROR_INVALID, "the memory request %s is more than the memory limit %s",
-				s->memory_request, s->memory_limit);
-	}
-	return 0;
+	if (check_order("CPU", quantity_milli, s->cpu_request, s->cpu_limit, err) < 0)
+		return -1;
+	return check_order("memory", quantity_bytes, s->memory_request, s->memory_limit, err);
 }
 
 // As the API server wants the key of an annotation: a name of at most 63, with the domain of its owner and a slash before it or
