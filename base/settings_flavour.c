@@ -65,8 +65,8 @@ static bool is_free_variable(const char *name)
 {
 	static const char *const taken[] = {"HOME", "PATH", "POD_IP", "TLS_DIR", "INTENT", "ALLOW_RESET_WAL", "POSTGRES_PASSWORD",
 		"ANALYTICS_PASSWORD", "PRELOAD", "HBA_LOCAL", "PASSWORDS", NULL};
-	return strspn(name, ALNUM "_") == strlen(name) && strspn(name, "0123456789") == 0 && strncmp(name, "PG", 2) != 0 &&
-	       !is_one_of(name, taken);
+	return *name != '\0' && strspn(name, ALNUM "_") == strlen(name) && strspn(name, "0123456789") == 0 &&
+	       strncmp(name, "PG", 2) != 0 && !is_one_of(name, taken);
 }
 
 // "host DATABASE USER ADDRESS METHOD", from this pod alone, and nothing that sends PostgreSQL to another file.
