@@ -1,7 +1,6 @@
 #include "reconciler/web.h"
 
 #include "base/clock.h"
-#include "base/listen.h"
 #include "tests/support/cmocka.h"
 #include <arpa/inet.h>
 #include <errno.h>
@@ -371,36 +370,6 @@ static void a_stop_does_not_wait_for_clients(void **state)
 	(void)close(slow);
 }
 
-static void addresses_are_read_or_refused_with_a_reason(void **state)
-{
-	(void)state;
-	const struct {
-		const char *address;
-		const char *part; // of the error; NULL: it listens
-	} rows[] = {
-		{"127.0.0.1:0", NULL}, {"0.0.0.0:0", NULL}, {":0", NULL}, {"", "has no port"}, {"127.0.0.1", "has no port"},
-		{"127.0.0.1:", "port \"\" is no number from 0 to 65535"}, {"127.0.0.1:65536", "port \"65536\" is no number"},
-		{"127.0.0.1:-1", "port \"-1\" is no number"}, {"127.0.0.1:80a", "port \"80a\" is no number"},
-		{"127.0.0.1: 80", "port \" 80\" is no number"}, {"localhost:80", "\"localhost\" is no IPv4 address"},
-		{"127.0.0.256:80", "\"127.0.0.256\" is no IPv4 address"}, {"::1:80", "an IPv6 address stands in brackets"},
-		{"[::1]", "is no number"}, {"[::g]:80", "\"::g\" is no IPv6 address"}, {"[]:80", "\"\" is no IPv6 address"},
-		{"[:80", "is no IPv4 address"},
-		{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:80", "is too long"},
-		{"192.0.2.1:0", "listen on 192.0.2.1:0: "}, // of nobody, RFC 5737
-	};
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct error err = {0};
-		int fd, port;
-		if (rows[i].part != NULL) {
-			assert_error(listen_open(rows[i].address, &fd, &port, &err), err, ERROR_INVALID, rows[i].part);
-			continue;
-		}
-		assert_ok(listen_open(rows[i].address, &fd, &port, &err), err);
-		assert_in_range(port, 1, 65535);
-		(void)close(fd);
-	}
-}
-
 static void ipv6_is_listened_on_and_takes_ipv4_too(void **state)
 {
 	struct fixture *f = *state;
@@ -413,16 +382,6 @@ static void ipv6_is_listened_on_and_takes_ipv4_too(void **state)
 		skip();
 	}
 	assert_answer(ask_raw_from("127.0.0.1", web_port(web), one_probe, strlen(one_probe)), "HTTP/1.1 200", "ok\n");
-}
-
-static void a_port_that_is_taken_is_named(void **state)
-{
-	const struct fixture *f = *state;
-	struct error err = {0};
-	char address[32];
-	int fd, port;
-	(void)snprintf(address, sizeof(address), "127.0.0.1:%d", web_port(f->web));
-	assert_error(listen_open(address, &fd, &port, &err), err, ERROR_TRANSIENT, address);
 }
 
 // --- a source
@@ -596,9 +555,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_connection_in_use_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_idle_connection_is_closed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_stop_does_not_wait_for_clients, setup, teardown),
-		cmocka_unit_test(addresses_are_read_or_refused_with_a_reason),
 		cmocka_unit_test_setup_teardown(ipv6_is_listened_on_and_takes_ipv4_too, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_port_that_is_taken_is_named, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_source_answers_other_paths, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_source_is_read_piece_by_piece, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_large_answer_may_take_its_time, setup, teardown),
