@@ -68,6 +68,11 @@ json_int_t json_int_or(const json_t *value, json_int_t otherwise)
 	return json_is_integer(value) ? json_integer_value(value) : otherwise;
 }
 
+bool json_is_absent(const json_t *value)
+{
+	return value == NULL || json_typeof(value) == JSON_NULL;
+}
+
 int json_need_str(const json_t *object, const char *key, const char **out, struct error *err)
 {
 	const json_t *value = json_object_get(object, key);

@@ -26,6 +26,9 @@ json_t *json_find_path(const json_t *root, const char *const *path);
 #define json_find_int(otherwise, root, ...) json_int_or(json_find(root, __VA_ARGS__), otherwise)
 json_int_t json_int_or(const json_t *value, json_int_t otherwise);
 
+// Is a member missing or null? For optional members the two say the same.
+bool json_is_absent(const json_t *value);
+
 // A member that must be there and be a string: *out is borrowed from object. ERROR_INVALID names the key.
 MUST_CHECK int json_need_str(const json_t *object, const char *key, const char **out, struct error *err);
 

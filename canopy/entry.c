@@ -27,7 +27,7 @@ static int optional_str(const json_t *object, const char *key, const char **out,
 {
 	const json_t *value = json_object_get(object, key);
 	*out = NULL;
-	if (value == NULL || json_is_null(value))
+	if (json_is_absent(value))
 		return 0;
 	if (!json_is_string(value))
 		return error_set(err, ERROR_INVALID, "field \"%s\" is not a string", key);
@@ -186,7 +186,7 @@ static int read_databases(const json_t *object, struct entry *e, struct error *e
 	json_t *names = json_object_get(object, "databases");
 	AUTO(buf) struct buf lines;
 	buf_init(&lines, DATABASES_MAX);
-	if (names == NULL || json_is_null(names))
+	if (json_is_absent(names))
 		return 0;
 	if (!json_is_object(names))
 		return error_set(err, ERROR_INVALID, "field \"databases\" is not an object");
@@ -203,7 +203,7 @@ static int read_bound(const json_t *object, const char *key, int64_t *out, struc
 {
 	const json_t *value = json_object_get(object, key);
 	*out = -1;
-	if (value == NULL || json_is_null(value))
+	if (json_is_absent(value))
 		return 0;
 	// With 0 every replica would be refreshed in every pass.
 	if (!json_is_integer(value) || json_integer_value(value) < 1)

@@ -260,7 +260,7 @@ int intents_resolve(
 	struct settings_for_intent resolved = settings->intents[entry->known_intent];
 	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++) {
 		const json_t *value = json_object_get(entry->params, params[i].name);
-		if (value != NULL && !json_is_null(value) && lay_over(&params[i], entry, value, &resolved, err) < 0)
+		if (!json_is_absent(value) && lay_over(&params[i], entry, value, &resolved, err) < 0)
 			return -1;
 	}
 	if (entry->flavour != NULL && resolved.flavour != NULL && strcmp(entry->flavour, resolved.flavour) != 0)

@@ -10,7 +10,7 @@ static int status_text(const json_t *status, const char *key, const char **out, 
 {
 	const json_t *value = json_object_get(status, key);
 	*out = NULL;
-	if (value == NULL || json_is_null(value))
+	if (json_is_absent(value))
 		return 0;
 	if (!json_is_string(value))
 		return error_set(err, ERROR_INVALID, "status.%s is no string", key);

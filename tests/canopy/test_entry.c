@@ -150,6 +150,15 @@ static void other_shapes(void **state)
 			false, 0},
 		{"null params", "{\"params\": null}", "field \"params\" is not an object", false, 0},
 		{"engine and secret", "{\"engine\": \"restic\", \"secret\": \"s3-keys\"}", NULL, true, 86400},
+		{"a flavour", "{\"flavour\": \"acme\"}", NULL, true, 86400},
+		{"a flavour that is no name", "{\"flavour\": \"a b\"}",
+			"field \"flavour\" is \"a b\", allowed is a name of letters", false, 0},
+		{"passwords of the source", "{\"passwords\": \"source\"}", NULL, true, 86400},
+		{"passwords of nobody", "{\"passwords\": \"kept\"}",
+			"field \"passwords\" is \"kept\", allowed is generated or source", false, 0},
+		{"a machine_id that is a number", "{\"machine_id\": 7}", "field \"machine_id\" is not a string", false, 0},
+		{"an older bound that would refresh in every pass", "{\"overdue_after_seconds\": null, \"freshness_seconds\": 0}",
+			"field \"freshness_seconds\" is not a whole number", false, 0},
 		{"unknown engine", "{\"engine\": \"tar\"}", "field \"engine\" is \"tar\", allowed is kopia, restic", false, 0},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

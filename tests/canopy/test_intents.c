@@ -158,7 +158,7 @@ static void the_flavour_of_an_entry_is_said_once(void **state)
 	struct error err = {0};
 	struct entry entry;
 	struct settings_for_intent got;
-	char of_the_file[] = "pg_durable";
+	char of_the_file[] = "pg_durable", acme[] = "acme";
 	AUTO(settings) struct settings *settings = defaults();
 	assert_ok(resolve(settings, "verify", "{}", &entry, &got, &err), err);
 	assert_null(got.flavour);
@@ -168,6 +168,9 @@ static void the_flavour_of_an_entry_is_said_once(void **state)
 	entry.flavour = of_the_file;
 	assert_error(intents_resolve(settings, &entry, &got, &err), err, ERROR_INVALID,
 		"params.flavour is \"acme\" and field \"flavour\" is \"pg_durable\": they have to agree");
+	entry.flavour = acme;
+	assert_ok(intents_resolve(settings, &entry, &got, &err), err);
+	assert_string_equal(got.flavour, "acme");
 	entry.flavour = NULL;
 	entry_fini(&entry);
 	assert_ok(resolve(settings, "verify", "{}", &entry, &got, &err), err);
@@ -228,6 +231,9 @@ static void a_bad_param_is_refused_with_name_value_and_what_is_allowed(void **st
 		{"{\"minimum_ttl\": -1}", "params.minimum_ttl is -1, allowed is a number of whole seconds"},
 		{"{\"minimum_ttl\": 1.5}", "params.minimum_ttl is 1.5, allowed is"},
 		{"{\"minimum_ttl\": 9223372036854775807}", "params.minimum_ttl is 9223372036854775807, allowed is"},
+		{"{\"minimum_ttl\": \"366d\"}", "params.minimum_ttl is \"366d\", allowed is"},
+		{"{\"storage_size_maximum\": \"2Pi\"}", "params.storage_size_maximum is \"2Pi\", allowed is from 1Mi to 1Pi"},
+		{"{\"cpu_limit\": \"much\"}", "params.cpu_limit is \"much\", allowed is"},
 		{"{\"switchover_grace\": \"soon\"}", "params.switchover_grace is \"soon\", allowed is"},
 		{"{\"switchover_grace\": true}", "params.switchover_grace is true, allowed is"},
 		{"{\"deployment_ready_timeout\": 0}", "params.deployment_ready_timeout is 0, allowed is at least 1 second"},
