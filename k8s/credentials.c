@@ -137,14 +137,17 @@ static int read_token(const char *path, struct secret *out, struct error *err)
 	return rc;
 }
 
-// A mounted token is missing for moments only, and the old one is good for a while yet. In a kubeconfig a token beside a
-// tokenFile is the one to begin with.
+// A mounted token is missing for moments only, and the old one is good for a while yet, unless it has been refused: shown again,
+// the answer to it would be taken for the API server's last word. In a kubeconfig a token beside a tokenFile is the one to begin
+// with.
 static int renew_token(struct k8s_credentials *c, struct error *err)
 {
 	struct error failure = {0};
-	if (c->config->token_file == NULL || read_token(c->config->token_file, &c->token, &failure) == 0)
+	if (c->config->token_file == NULL || read_token(c->config->token_file, &c->token, &failure) == 0) {
+		c->is_refused = false;
 		return 0;
-	if (c->token.bytes != NULL || c->config->token.bytes != NULL)
+	}
+	if (!c->is_refused && (c->token.bytes != NULL || c->config->token.bytes != NULL))
 		return 0;
 	*err = failure;
 	return -1;
@@ -224,9 +227,10 @@ static int renew_files(struct k8s_credentials *c, bool is_refused, struct error 
 {
 	bool never = c->config->token_file != NULL && c->token.bytes == NULL;
 	bool old = clock_mono_ms() - c->read_at_ms > K8S_CREDENTIALS_AGE_MS;
+	c->is_refused = c->is_refused || is_refused;
 	if (is_refused || old)
 		renew_identity(c);
-	if ((never || is_refused || old) && renew_token(c, err) < 0)
+	if ((never || c->is_refused || old) && renew_token(c, err) < 0)
 		return -1;
 	if (is_refused || old)
 		c->read_at_ms = clock_mono_ms();

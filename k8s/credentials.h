@@ -37,6 +37,7 @@ struct k8s_credentials {
 
 	pthread_mutex_t lock; // guards what follows
 	struct secret token;  // of the file
+	bool is_refused;      // the token, by a 401 since it was read
 	int64_t read_at_ms;   // monotonic
 	struct k8s_identity identity;
 	uint64_t issue; // of the plugin's credentials, that identity is from

@@ -389,6 +389,27 @@ static void a_plugin_in_trouble_never_reads_as_the_api_servers_word(void **state
 	http_server_stop(server);
 }
 
+static void a_token_file_in_trouble_never_reads_as_the_api_servers_word(void **state)
+{
+	(void)state;
+	char cluster[128];
+	struct world w = {0};
+	struct error err = {0};
+	struct http_server *server = http_server_start(take_new_token, NULL);
+	(void)snprintf(cluster, sizeof(cluster), "server: '%s'", http_server_url(server));
+	const char *path = put("token", "old");
+	begin(&w, cluster, "tokenFile: token");
+	assert_error(ask(&w, &err), err, ERROR_INVALID, "get jobs n/j: Unauthorized");
+	assert_int_equal(http_server_count(server), 2);
+	assert_int_equal(unlink(path), 0);
+	assert_error(ask(&w, &err), err, ERROR_TRANSIENT, "get jobs n/j: 4 tries, the first: token: open ");
+	assert_int_equal(http_server_count(server), 3); // the old token is shown once and then no more
+	(void)put("token", "new");
+	assert_ok(ask(&w, &err), err);
+	finish(&w);
+	http_server_stop(server);
+}
+
 static bool has_not_run(void *arg)
 {
 	char path[256];
@@ -499,6 +520,7 @@ int main(void)
 		cmocka_unit_test(a_401_runs_the_plugin_once_for_all_threads),
 		cmocka_unit_test(a_token_that_stays_refused_is_final),
 		cmocka_unit_test(a_plugin_in_trouble_never_reads_as_the_api_servers_word),
+		cmocka_unit_test(a_token_file_in_trouble_never_reads_as_the_api_servers_word),
 		cmocka_unit_test(whether_to_write_is_asked_after_the_plugin),
 		cmocka_unit_test(a_token_beside_a_token_file_is_the_one_to_begin_with),
 		cmocka_unit_test(the_stub_lets_in_who_has_the_token),
