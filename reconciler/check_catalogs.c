@@ -34,17 +34,13 @@ int check_stage_relations(struct check_run *run, struct error *err)
 }
 
 // The size of a row as a value makes the server take it apart and fetch what is stored beside it, without calling the output
-// function of any type: those of an extension that this image lacks would fail for a reason that is not the backup's.
+// function of any type: those of an extension that this image lacks would fail for a reason that is not the backup's. The server
+// has quoted the name.
 static int read_catalog(const struct check_session *session, const char *catalog, struct error *err)
 {
-	char *quoted = check_connection_quote(session->connection, catalog);
-	if (quoted == NULL)
-		return error_set(err, ERROR_INVALID, "database \"%s\": the name of a catalog is no text", session->database);
 	char sql[512];
-	(void)snprintf(sql, sizeof(sql), "SELECT count(*), sum(pg_catalog.pg_column_size(t.*)) FROM pg_catalog.%s t", quoted);
-	PQfreemem(quoted);
-
 	AUTO(pgresult) PGresult *result = NULL;
+	(void)snprintf(sql, sizeof(sql), "SELECT count(*), sum(pg_catalog.pg_column_size(t.*)) FROM pg_catalog.%s t", catalog);
 	if (check_run_query(session, sql, &result, err) < 0)
 		return error_wrap(err, "catalog %s", catalog);
 	session->run->catalog_rows += check_run_number(result, 0, 0);
@@ -54,7 +50,8 @@ static int read_catalog(const struct check_session *session, const char *catalog
 // pg_largeobject holds the users' data, which only a deep check reads.
 static int visit_catalogs(const struct check_session *session, struct error *err)
 {
-	static const char sql[] = "SELECT relname FROM pg_catalog.pg_class WHERE relnamespace = 'pg_catalog'::regnamespace"
+	static const char sql[] = "SELECT pg_catalog.quote_ident(relname) FROM pg_catalog.pg_class"
+				  " WHERE relnamespace = 'pg_catalog'::regnamespace"
 				  " AND relkind = 'r' AND relname <> 'pg_largeobject' ORDER BY relname";
 
 	AUTO(pgresult) PGresult *catalogs = NULL;

@@ -366,11 +366,6 @@ const char *check_connection_sqlstate(const struct check_connection *connection)
 	return connection->sqlstate;
 }
 
-char *check_connection_quote(struct check_connection *connection, const char *name)
-{
-	return PQescapeIdentifier(connection->pg, name, strlen(name));
-}
-
 int check_connection_version(const struct check_connection *connection)
 {
 	return PQserverVersion(connection->pg);

@@ -59,9 +59,6 @@ void check_connection_set_limit(struct check_connection *connection, int64_t fin
 // server that failed it.
 const char *check_connection_sqlstate(const struct check_connection *connection);
 
-// An identifier in quotes for a statement, to be freed with PQfreemem(); NULL for want of memory or when it is not valid text.
-char *check_connection_quote(struct check_connection *connection, const char *name);
-
 // The server's version as a number (150020) and as it calls itself ("15.20 (Debian 15.20-0+deb12u1)"; borrowed).
 int check_connection_version(const struct check_connection *connection);
 const char *check_connection_version_text(const struct check_connection *connection);
