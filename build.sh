@@ -255,7 +255,7 @@ coverage() {
 	find build/coverage -name '*.gcda' -delete
 	{
 		suite build/coverage --no-suite slow
-		suite build/coverage --suite reconciler reconciler/life
+		suite build/coverage --suite reconciler reconciler/life reconciler/torture_deep
 	} >build/coverage/tests.log
 	show_coverage "unit tests" build/coverage/index.html
 	[ "${1:-}" = --all ] || return 0

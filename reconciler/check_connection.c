@@ -306,7 +306,8 @@ int check_connection_open(const struct check_connection_options *options, struct
 	return error_wrap(err, "database \"%s\"", options->database);
 }
 
-// Read until the statement's end or the deadline; the first failure or the last result is kept.
+// Read until the statement's end or the deadline; the first failure or the last result is kept. A libpq before 14 that has no
+// memory for a result says that the statement is over while it is not: what was seen of it by then is no answer.
 static int collect(
 	struct check_connection *connection, int64_t until_mono_ms, const atomic_bool *cancel, PGresult **out, struct error *err)
 {
@@ -328,6 +329,8 @@ static int collect(
 		PQclear(kept);
 		kept = result;
 	}
+	if (PQtransactionStatus(connection->pg) == PQTRANS_ACTIVE)
+		return error_set(err, ERROR_TRANSIENT, "a result of the server was lost");
 	connection->is_busy = false;
 	*out = TAKE_PTR(kept);
 	return 0;

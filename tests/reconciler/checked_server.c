@@ -1,8 +1,12 @@
 #include "tests/reconciler/checked_server.h"
 
 #include "tests/support/cmocka.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static atomic_bool never_cancelled;
 
@@ -102,4 +106,36 @@ void checked_server_path(const char *relation, char out[256])
 	(void)snprintf(sql, sizeof(sql), "SELECT pg_relation_filepath('%s')", relation);
 	checked_server_fetch("app", sql, path, sizeof(path));
 	(void)snprintf(out, 256, "%s/%s", checked_server.data, path);
+}
+
+void checked_server_write(const char *name, const char *text)
+{
+	char path[128];
+	(void)snprintf(path, sizeof(path), "%s/%s", checked_server.data, name);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	const struct passwd *user = geteuid() == 0 ? getpwnam(POSTGRES_USER) : NULL;
+	if (user != NULL)
+		assert_int_equal(fchown(fd, user->pw_uid, user->pw_gid), 0);
+	(void)close(fd);
+}
+
+static bool reloads_to(const char *ssl)
+{
+	char now[8] = "";
+	for (int i = 0; i < 200; i++) {
+		checked_server_fetch("postgres", "SHOW ssl", now, sizeof(now));
+		if (strcmp(now, ssl) == 0)
+			return true;
+		(void)poll(NULL, 0, 50);
+	}
+	return false;
+}
+
+void checked_server_speak_tls(bool on)
+{
+	checked_server_exec("postgres", on ? "ALTER SYSTEM SET ssl = on" : "ALTER SYSTEM SET ssl = off");
+	checked_server_exec("postgres", "SELECT pg_reload_conf()");
+	assert_true(reloads_to(on ? "on" : "off"));
 }

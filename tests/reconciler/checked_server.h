@@ -23,6 +23,10 @@ void checked_server_begin(void);
 void checked_server_exec(const char *database, const char *sql);
 void checked_server_fetch(const char *database, const char *sql, char *out, size_t size);
 
+// A file of the server's own, in its PGDATA; and whether it speaks TLS, with server.crt and server.key there.
+void checked_server_write(const char *name, const char *text);
+void checked_server_speak_tls(bool on);
+
 // Where the first segment of a relation of database app is.
 void checked_server_path(const char *relation, char out[256]);
 

@@ -5,51 +5,14 @@
 #include "tests/support/cmocka.h"
 #include "tests/support/pki.h"
 #include <dirent.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define NAME "postgres.replica-00000000.svc"
 #define CONNECT_MS 700 // of a connection that has to fail: it is tried again until then
 
 static struct pki_cert ca, other_ca;
 static atomic_bool never_cancelled;
-
-// A file of the server's own.
-static void write_file(const char *name, const char *text)
-{
-	char path[128];
-	(void)snprintf(path, sizeof(path), "%s/%s", checked_server.data, name);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-	const struct passwd *user = geteuid() == 0 ? getpwnam(POSTGRES_USER) : NULL;
-	if (user != NULL)
-		assert_int_equal(fchown(fd, user->pw_uid, user->pw_gid), 0);
-	(void)close(fd);
-}
-
-static bool reloads_to(const char *ssl)
-{
-	char now[8] = "";
-	for (int i = 0; i < 200; i++) {
-		checked_server_fetch("postgres", "SHOW ssl", now, sizeof(now));
-		if (strcmp(now, ssl) == 0)
-			return true;
-		(void)poll(NULL, 0, 50);
-	}
-	return false;
-}
-
-static void speak_tls(bool on)
-{
-	checked_server_exec("postgres", on ? "ALTER SYSTEM SET ssl = on" : "ALTER SYSTEM SET ssl = off");
-	checked_server_exec("postgres", "SELECT pg_reload_conf()");
-	assert_true(reloads_to(on ? "on" : "off"));
-}
 
 static int set_up(void **state)
 {
@@ -59,9 +22,9 @@ static int set_up(void **state)
 	other_ca = pki_make_ca("another");
 	struct pki_cert leaf = pki_make_leaf(&ca, "server", "DNS:" NAME);
 	if (checked_server.pid != 0) {
-		write_file("server.crt", leaf.cert_pem);
-		write_file("server.key", leaf.key_pem);
-		speak_tls(true);
+		checked_server_write("server.crt", leaf.cert_pem);
+		checked_server_write("server.key", leaf.key_pem);
+		checked_server_speak_tls(true);
 	}
 	pki_cert_fini(&leaf);
 	return 0;
@@ -132,11 +95,11 @@ static void who_is_not_the_replicas_server_is_no_verdict_on_the_backup(void **st
 		struct check_limits limits = checked_server_limits(CHECK_STAGE_CONNECT, CONNECT_MS);
 		struct check_result result;
 		if (!rows[i].has_tls)
-			speak_tls(false);
+			checked_server_speak_tls(false);
 		checked_server_check(&request, &limits, &result);
 		json_decref(result.details);
 		if (!rows[i].has_tls)
-			speak_tls(true);
+			checked_server_speak_tls(true);
 		checked_server_assert(&result, GRADE_INCONCLUSIVE, "connect", rows[i].cause);
 	}
 }
