@@ -296,8 +296,7 @@ static int merge(void *arg, json_t *object, struct error *err)
 	return json_object_update_recursive(object, arg);
 }
 
-// Takes the change.
-static void change(const char *kind, const char *namespace, const char *name, json_t *by)
+void cluster_change(const char *kind, const char *namespace, const char *name, json_t *by)
 {
 	struct error err = {0};
 	AUTO(json) json_t *owned = by;
@@ -332,7 +331,7 @@ void cluster_job_ends(struct cluster *cluster, bool is_well, const char *message
 	round_in_hand(round);
 	name_restore(round, job);
 	(void)snprintf(pod, sizeof(pod), "%s-x", job);
-	change("jobs.batch", SCENE_NAMESPACE, job,
+	cluster_change("jobs.batch", SCENE_NAMESPACE, job,
 		json_pack("{s:{s:[{s:s, s:s, s:s, s:s}]}}", "status", "conditions", "type", is_well ? "Complete" : "Failed",
 			"status", "True", "reason", is_well ? "" : "PodFailurePolicy", "message", "told to"));
 	AUTO(json) json_t *made = get("jobs.batch", SCENE_NAMESPACE, job);
@@ -347,7 +346,7 @@ void cluster_database_comes_up(struct cluster *cluster)
 	(void)cluster;
 	round_in_hand(round);
 	name_deployment(round, name);
-	change("deployments.apps", SCENE_NAMESPACE, name,
+	cluster_change("deployments.apps", SCENE_NAMESPACE, name,
 		json_pack("{s:{s:i, s:i, s:[{s:s, s:s}]}}", "status", "observedGeneration", 1000, "availableReplicas", 1,
 			"conditions", "type", "Available", "status", "True"));
 	make_pod(name, round, NULL, json_pack("{s:[{s:s}]}", "containers", "name", "postgres"),
@@ -363,7 +362,7 @@ void cluster_annotate(struct cluster *cluster, const char *key, const char *valu
 	char whole[128];
 	(void)cluster;
 	(void)snprintf(whole, sizeof(whole), PGRO "%s", key);
-	change("namespaces", "", SCENE_NAMESPACE, json_pack("{s:{s:{s:s}}}", "metadata", "annotations", whole, value));
+	cluster_change("namespaces", "", SCENE_NAMESPACE, json_pack("{s:{s:{s:s}}}", "metadata", "annotations", whole, value));
 }
 
 void cluster_label(struct cluster *cluster, const char *key, const char *value)
@@ -371,7 +370,7 @@ void cluster_label(struct cluster *cluster, const char *key, const char *value)
 	char whole[128];
 	(void)cluster;
 	(void)snprintf(whole, sizeof(whole), PGRO "%s", key);
-	change("namespaces", "", SCENE_NAMESPACE, json_pack("{s:{s:{s:s}}}", "metadata", "labels", whole, value));
+	cluster_change("namespaces", "", SCENE_NAMESPACE, json_pack("{s:{s:{s:s}}}", "metadata", "labels", whole, value));
 }
 
 json_t *cluster_annotation(struct cluster *cluster, const char *key)

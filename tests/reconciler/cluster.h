@@ -52,6 +52,9 @@ void cluster_fault(struct cluster *cluster, const char *rules);
 void cluster_job_ends(struct cluster *cluster, bool is_well, const char *message);
 void cluster_database_comes_up(struct cluster *cluster);
 
+// Members of an object, merged into it; kind is that of fixtures/apiserver/store.h. Takes the change.
+void cluster_change(const char *kind, const char *namespace, const char *name, json_t *by);
+
 // An annotation of the replica's Namespace, its key without the prefix.
 void cluster_annotate(struct cluster *cluster, const char *key, const char *value);
 void cluster_label(struct cluster *cluster, const char *key, const char *value);

@@ -9,32 +9,12 @@
 #include "tests/reconciler/cluster.h"
 #include "tests/reconciler/scenes.h"
 #include "tests/support/cmocka.h"
+#include "tests/support/redirect.h"
 #include "tests/support/torture.h"
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 static struct cluster c;
-
-// Where a command writes while it runs: stdout has the test's own words.
-static int real_stdout = -1;
-
-static void hide_stdout(void)
-{
-	(void)fflush(stdout);
-	int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	real_stdout = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
-	assert_true(nowhere >= 0 && real_stdout >= 0 && dup2(nowhere, STDOUT_FILENO) == STDOUT_FILENO);
-	(void)close(nowhere);
-}
-
-static void show_stdout(void)
-{
-	(void)fflush(stdout);
-	(void)dup2(real_stdout, STDOUT_FILENO);
-	(void)close(real_stdout);
-}
 
 // Once for all cases: they change nothing.
 static const struct settings *open_cluster(void)
@@ -56,12 +36,12 @@ static int run(enum command command, const struct output *output, struct buf *ma
 {
 	const struct settings *settings = open_cluster();
 	bool something = false;
-	hide_stdout();
+	int before = redirect_begin(STDOUT_FILENO, "/dev/null"); // stdout has the test's own words
 	torture_begin();
 	int rc = command == PLAN ? plan(settings, output, &something, err)
 				 : (command == STATUS ? status : why)(settings, output, err);
 	torture_end();
-	show_stdout();
+	redirect_end(STDOUT_FILENO, before);
 	if (rc == 0)
 		torture_say(made, "%d", something);
 	return rc;
