@@ -290,6 +290,14 @@ enum settings_storage settings_storage_find(const char *name)
 	return (enum settings_storage)i;
 }
 
+bool settings_allow_direct(const struct settings *settings, const char *backup_type)
+{
+	bool allow = settings->credentials == CREDENTIALS_DIRECT;
+	for (size_t i = 0; !allow && i < settings->direct_type_count; i++)
+		allow = strcmp(settings->direct_types[i], backup_type) == 0;
+	return allow;
+}
+
 enum settings_engine settings_engine_for(const struct settings *settings, const char *backup_type)
 {
 	for (size_t i = 0; i < settings->engine_count; i++) {

@@ -73,7 +73,7 @@ struct settings_for_intent {
 	struct settings_pair *service_annotations;
 	size_t service_annotation_count;
 	enum settings_passwords passwords; // of the restored roles, but for postgres and analytics
-	char *flavour; // of the entry alone (canopy/intents.h): what its backup is a backup of; NULL: not said
+	char *flavour;              // of the entry alone (canopy/intents.h): what its backup is a backup of; NULL: not said
 	int64_t service_timeout_ms; // of the connection test through the Service, the wait for an address included
 };
 
@@ -114,6 +114,8 @@ struct settings {
 	char *s3_endpoint;      // NULL: https://s3.<region>.amazonaws.com
 	char *s3_ca_file;       // PEM for s3_endpoint, handed to the restore pods; NULL: the image's own store
 	enum settings_credentials credentials;
+	char **direct_types; // direct_type_count backup types, see settings_allow_direct()
+	size_t direct_type_count;
 	bool postgres_tls; // restored databases speak TLS only, but for their own pod
 	int max_concurrent_restores;
 	int max_concurrent_checks;
@@ -182,5 +184,8 @@ enum settings_storage settings_storage_find(const char *name);
 
 // The engine for a backup type.
 enum settings_engine settings_engine_for(const struct settings *settings, const char *backup_type);
+
+// May the S3 keys of a backup of this type lie in the round's Secret where its engine cannot use the credential proxy?
+bool settings_allow_direct(const struct settings *settings, const char *backup_type);
 
 #endif

@@ -98,6 +98,8 @@ static const struct setting table[] = {
 		.help = "The form of log lines."},
 	{NULL, "engines", SETTING_ENGINES, LIST(engines, engine_count),
 		.help = "Backup type to the engine that reads it, such as {postgres: restic}; kopia where none is named."},
+	{NULL, "directCredentials", SETTING_TEXTS, LIST(direct_types, direct_type_count),
+		.help = "Backup types whose S3 keys may lie in the round's Secret because their engine cannot use the proxy (pgbackrest); no other engine is given them."},
 	{NULL, "storageClass", SETTING_TEXT, AT(storage_class),
 		.help = "StorageClass of the volumes; absent: the cluster's default."},
 	{NULL, "flavours", SETTING_FLAVOURS, LIST(flavours, flavour_count),

@@ -27,6 +27,7 @@ enum setting_type {
 	SETTING_TOLERATIONS,
 	SETTING_ENGINES,
 	SETTING_FLAVOURS,
+	SETTING_TEXTS,
 	SETTING_BACKOFF, // int64_t[3] ms
 };
 
@@ -74,6 +75,13 @@ struct setting_pairs {
 	size_t *count;
 };
 struct setting_pairs setting_pairs(struct settings *settings, const struct setting_place *place);
+
+// Likewise of SETTING_TEXTS.
+struct setting_texts {
+	char ***list;
+	size_t *count;
+};
+struct setting_texts setting_texts(struct settings *settings, const struct setting_place *place);
 
 // What is allowed, in words.
 MUST_CHECK int setting_allowed(const struct setting *row, struct buf *out, struct error *err);

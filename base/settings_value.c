@@ -40,6 +40,11 @@ struct setting_pairs setting_pairs(struct settings *settings, const struct setti
 	return (struct setting_pairs){.list = slot(settings, place), .count = list_count_slot(settings, place)};
 }
 
+struct setting_texts setting_texts(struct settings *settings, const struct setting_place *place)
+{
+	return (struct setting_texts){.list = slot(settings, place), .count = list_count_slot(settings, place)};
+}
+
 static bool has_control_character(const char *text)
 {
 	for (const unsigned char *s = (const unsigned char *)text; *s != '\0'; s++) {
@@ -238,6 +243,7 @@ int setting_set(struct settings *settings, const struct setting_place *place, co
 	case SETTING_TOLERATIONS:
 	case SETTING_ENGINES:
 	case SETTING_FLAVOURS:
+	case SETTING_TEXTS:
 		return refuse(row, text, err);
 	case SETTING_TEXT:
 	case SETTING_PATH:
@@ -340,7 +346,10 @@ int setting_allowed(const struct setting *row, struct buf *out, struct error *er
 			return -1;
 		return print_choices(settings_engine_text, " or ", out, err);
 	case SETTING_FLAVOURS:
-		return buf_add_str(out, "a mapping of names to mappings of image, pullSecret, label, environment, preload and hba", err);
+		return buf_add_str(
+			out, "a mapping of names to mappings of image, pullSecret, label, environment, preload and hba", err);
+	case SETTING_TEXTS:
+		return buf_add_str(out, "a list of texts", err);
 	case SETTING_BACKOFF:
 		return buf_add_str(out, "three durations of whole seconds, each at most 30d", err);
 	}
@@ -363,6 +372,9 @@ static int print_list(const struct settings *settings, const struct setting_plac
 		} else if (place->row->type == SETTING_PAIRS) {
 			const struct settings_pair *const *pairs = slot_const(settings, place);
 			rc = buf_addf(out, err, "%s=%s", (*pairs)[i].key, (*pairs)[i].value);
+		} else if (place->row->type == SETTING_TEXTS) {
+			char *const *const *texts = slot_const(settings, place);
+			rc = buf_add_str(out, (*texts)[i], err);
 		} else {
 			const struct settings_toleration *t = &settings->tolerations[i];
 			rc = buf_addf(out, err, "%s %s%s%s:%s", t->key == NULL ? "*" : t->key,
@@ -407,6 +419,7 @@ int setting_print(const struct settings *settings, const struct setting_place *p
 	case SETTING_TOLERATIONS:
 	case SETTING_ENGINES:
 	case SETTING_FLAVOURS:
+	case SETTING_TEXTS:
 		return print_list(settings, place, out, err);
 	case SETTING_TEXT:
 	case SETTING_PATH:
@@ -427,10 +440,13 @@ static void release_list(struct settings *settings, const struct setting_place *
 {
 	size_t count = list_count(settings, place);
 	struct settings_pair *pairs = place->row->type == SETTING_PAIRS ? *(struct settings_pair **)slot(settings, place) : NULL;
+	char **texts = place->row->type == SETTING_TEXTS ? *(char ***)slot(settings, place) : NULL;
 	for (size_t i = 0; i < count; i++) {
 		if (place->row->type == SETTING_PAIRS) {
 			free(pairs[i].key);
 			free(pairs[i].value);
+		} else if (place->row->type == SETTING_TEXTS) {
+			free(texts[i]);
 		} else if (place->row->type == SETTING_ENGINES) {
 			free(settings->engines[i].type);
 		} else if (place->row->type == SETTING_FLAVOURS) {
@@ -464,6 +480,7 @@ void setting_release(struct settings *settings, const struct setting_place *plac
 	case SETTING_TOLERATIONS:
 	case SETTING_ENGINES:
 	case SETTING_FLAVOURS:
+	case SETTING_TEXTS:
 		release_list(settings, place);
 		break;
 	case SETTING_TEXT:

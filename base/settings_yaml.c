@@ -86,15 +86,15 @@ static int read_engines(const struct source *from, const struct yamltree *node, 
 	return 0;
 }
 
-static int read_texts(const struct source *from, const struct yamltree *node, char ***out, size_t *count, struct error *err)
+static int read_texts(const struct source *from, struct setting_texts out, const struct yamltree *node, struct error *err)
 {
 	if (node->kind != YAMLTREE_SEQUENCE)
 		return refuse(from, node, "allowed is a list of texts", err);
-	*out = calloc(node->count + 1, sizeof(**out));
-	if (*out == NULL)
+	*out.list = calloc(node->count + 1, sizeof(**out.list));
+	if (*out.list == NULL)
 		return error_no_memory(err, node->key);
-	for (size_t i = 0; i < node->count; i++, (*count)++) {
-		if (scalar(from, &node->children[i], &(*out)[*count], err) < 0)
+	for (size_t i = 0; i < node->count; i++, (*out.count)++) {
+		if (scalar(from, &node->children[i], &(*out.list)[*out.count], err) < 0)
 			return -1;
 	}
 	return 0;
@@ -110,9 +110,9 @@ static int read_flavour_member(
 	if (strcmp(node->key, "label") == 0)
 		return scalar(from, node, &out->label, err);
 	if (strcmp(node->key, "preload") == 0)
-		return read_texts(from, node, &out->preload, &out->preload_count, err);
+		return read_texts(from, (struct setting_texts){&out->preload, &out->preload_count}, node, err);
 	if (strcmp(node->key, "hba") == 0)
-		return read_texts(from, node, &out->hba, &out->hba_count, err);
+		return read_texts(from, (struct setting_texts){&out->hba, &out->hba_count}, node, err);
 	if (strcmp(node->key, "environment") != 0)
 		return refuse(from, node, "unknown key: allowed is image, pullSecret, label, environment, preload or hba", err);
 	if (node->kind != YAMLTREE_MAPPING)
@@ -239,10 +239,10 @@ static int read_setting(
 {
 	struct settings *settings = from->settings;
 	enum setting_type type = place->row->type;
-	enum yamltree_kind wanted = type == SETTING_TOLERATIONS || type == SETTING_BACKOFF ? YAMLTREE_SEQUENCE
-				    : type == SETTING_PAIRS || type == SETTING_ENGINES || type == SETTING_FLAVOURS
-					    ? YAMLTREE_MAPPING
-					    : YAMLTREE_SCALAR;
+	enum yamltree_kind wanted =
+		type == SETTING_TOLERATIONS || type == SETTING_BACKOFF || type == SETTING_TEXTS ? YAMLTREE_SEQUENCE
+		: type == SETTING_PAIRS || type == SETTING_ENGINES || type == SETTING_FLAVOURS  ? YAMLTREE_MAPPING
+												: YAMLTREE_SCALAR;
 	if (yamltree_is_null(node))
 		return 0; // a key without a value: as if it were not there
 	if (node->kind != wanted)
@@ -258,6 +258,8 @@ static int read_setting(
 		return read_pairs(from, setting_pairs(settings, place), node, err);
 	if (type == SETTING_FLAVOURS)
 		return read_flavours(from, node, err);
+	if (type == SETTING_TEXTS)
+		return read_texts(from, setting_texts(settings, place), node, err);
 	return setting_set(settings, place, node->text, err) < 0 ? complain(from, node, err) : 0;
 }
 

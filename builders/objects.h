@@ -71,8 +71,8 @@ MUST_CHECK int build_pull_secret(const struct build *b, const json_t *source, js
 // proven.
 MUST_CHECK int build_service(const struct build *b, const char *round_key, json_t **out, struct error *err);
 
-// Of a round. With CREDENTIALS=direct the Secret holds keys of the store and the restore uses them; with CREDENTIALS=proxy the
-// restore has dummy keys and the credential proxy (builders/proxy.h) beside it. ERROR_INVALID when an image is not set.
+// Of a round. Where proxy_is_used() (builders/proxy.h) the restore has dummy keys and the credential proxy beside it; elsewhere
+// the Secret holds keys of the store and the restore uses them. ERROR_INVALID when an image is not set.
 MUST_CHECK int build_restore_secret(const struct build *b, const struct build_round *round,
 	const struct canopy_credentials *credentials, json_t **out, struct error *err);
 MUST_CHECK int build_pvc(const struct build *b, const struct build_round *round, json_t **out, struct error *err);

@@ -1,6 +1,7 @@
 #include "builders/proxy.h"
 
 #include "builders/endpoint.h"
+#include "builders/engines/engine.h"
 #include "builders/pod.h"
 #include "canopy/broker.h"
 #include "canopy/token_review.h"
@@ -42,7 +43,7 @@ static const char *const format_texts[] = {[LOG_LOGFMT] = "logfmt", [LOG_JSON] =
 
 bool proxy_is_used(const struct build *b)
 {
-	return b->settings->credentials == CREDENTIALS_PROXY && entry_storage(b->entry) == STORAGE_S3;
+	return b->settings->credentials == CREDENTIALS_PROXY && entry_storage(b->entry) == STORAGE_S3 && !engine_is_tls_only(b);
 }
 
 int proxy_check(const struct build *b, struct error *err)

@@ -13,7 +13,8 @@
 // The key of Secret restore-<key> with the CA certificates of the broker.
 #define PROXY_KEY_BROKER_CA "brokerCaCertificate"
 
-// For a backup in S3, with CREDENTIALS=proxy.
+// For a backup in S3, with CREDENTIALS=proxy, by an engine that can use it. The keys of one that cannot, and that the settings
+// allow, come as with CREDENTIALS=direct.
 bool proxy_is_used(const struct build *b);
 
 // ERROR_INVALID when CANOPY_PROXY_IMAGE is not set, with a hint; ERROR_INTERNAL without the CA of the broker.

@@ -2,7 +2,6 @@
 
 #include "builders/azure.h"
 #include "builders/pod.h"
-#include "builders/proxy.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -68,11 +67,18 @@ static int check_storage(const struct build *b, const struct engine *engine, str
 	if (reader_of(b, engine)->script == NULL)
 		return error_set(err, ERROR_INVALID, "engine %s cannot read storage \"%s\", allowed is %s", engine_name(engine),
 			b->entry->storage, storages);
-	if (engine->is_tls_only && proxy_is_used(b))
-		return error_set(err, ERROR_INVALID,
-			"engine %s speaks to S3 by TLS alone and cannot use the credential proxy; hint: set CREDENTIALS=direct",
-			engine_name(engine));
 	return 0;
+}
+
+static int check_way(const struct build *b, const struct engine *engine, struct error *err)
+{
+	if (!engine->is_tls_only || entry_storage(b->entry) != STORAGE_S3 || settings_allow_direct(b->settings, b->entry->type))
+		return 0;
+	return error_set(err, ERROR_INVALID,
+		"engine %s speaks to S3 by TLS alone and cannot use the credential proxy: its keys would lie in the round's "
+		"Secret; "
+		"hint: allow that by directCredentials: [\"%s\"] in the settings",
+		engine_name(engine), b->entry->type);
 }
 
 // A name that Kubernetes takes for a claim, and so one component of a path.
@@ -112,8 +118,8 @@ static int check_file(const struct build *b, struct error *err)
 int engine_of(const struct build *b, const struct engine **out, struct error *err)
 {
 	const struct engine *engine = find(b->settings, b->entry);
-	if (check_name(b, engine, err) != 0 || check_storage(b, engine, err) != 0 || check_file(b, err) != 0 ||
-		azure_check(b, err) != 0 || (engine->check != NULL && engine->check(b, err) != 0))
+	if (check_name(b, engine, err) != 0 || check_storage(b, engine, err) != 0 || check_way(b, engine, err) != 0 ||
+		check_file(b, err) != 0 || azure_check(b, err) != 0 || (engine->check != NULL && engine->check(b, err) != 0))
 		return -1;
 	if (engine_image(b, engine) == NULL)
 		return error_set(err, ERROR_INVALID, "setting %s is not set, backup type \"%s\" needs it",
@@ -138,6 +144,12 @@ bool engine_needs_password(const struct settings *settings, const struct entry *
 {
 	const struct engine *engine = find(settings, entry);
 	return engine != NULL && engine->password_variable != NULL && !engine->is_password_optional;
+}
+
+bool engine_is_tls_only(const struct build *b)
+{
+	const struct engine *engine = find(b->settings, b->entry);
+	return engine != NULL && engine->is_tls_only;
 }
 
 const struct engine *engine_said(const char *said)

@@ -54,8 +54,8 @@ SETTINGS_ENGINES(X)
 #undef X
 
 // The engine of an entry: its `engine`, else the settings' for its backup type, else kopia. ERROR_INVALID says what does not go
-// together and what does: an engine that does not read the entry's storage, one that cannot use the proxy, a folder that leaves
-// its volume, an image that is not set.
+// together and what does: an engine that does not read the entry's storage, one that goes past the proxy and may not, a folder
+// that leaves its volume, an image that is not set.
 MUST_CHECK int engine_of(const struct build *b, const struct engine **out, struct error *err);
 
 const char *engine_name(const struct engine *engine);
@@ -66,6 +66,10 @@ const char *engine_script(const struct build *b, const struct engine *engine);
 
 // Does the engine of an entry want a password of the repository? Not where the entry has none of our engines.
 bool engine_needs_password(const struct settings *settings, const struct entry *entry);
+
+// Does the engine of an entry speak to S3 by TLS alone, past the credential proxy? engine_of() refuses it where the settings do
+// not allow its backup type to.
+bool engine_is_tls_only(const struct build *b);
 
 // The engine that a termination message names ("kopia 0.17.0"); NULL for none of ours.
 const struct engine *engine_said(const char *said);

@@ -72,6 +72,7 @@ static void the_defaults_are_those_of_the_design(void **state)
 	assert_int_equal(s->retry_backoff_ms[2], 7200000);
 	assert_int_equal(s->retry_limit, 3);
 	assert_int_equal(settings_engine_for(s, "postgres"), ENGINE_KOPIA);
+	assert_false(settings_allow_direct(s, "postgres"));
 }
 
 static void the_environment_beats_the_file_and_the_file_the_default(void **state)
@@ -166,6 +167,7 @@ static const char whole_file[] = "# of the operator\n"
 				 "    environment: {DURABLE_MODE: strict}\n"
 				 "    preload: [pg_durable, $libdir/other]\n"
 				 "    hba: ['host all durable 127.0.0.1/32 trust', 'host all durable ::1/128 scram-sha-256']\n"
+				 "directCredentials: [postgres, 'tar two']\n"
 				 "storageClass: fast\n"
 				 "nodeSelector:\n"
 				 "  disk: ssd\n"
@@ -205,6 +207,8 @@ static void the_file_is_read_whole(void **state)
 	assert_int_equal(settings_engine_for(s, "postgres"), ENGINE_RESTIC);
 	assert_int_equal(settings_engine_for(s, "tar"), ENGINE_KOPIA);
 	assert_int_equal(settings_engine_for(s, "other"), ENGINE_KOPIA);
+	assert_true(settings_allow_direct(s, "postgres") && settings_allow_direct(s, "tar two"));
+	assert_false(settings_allow_direct(s, "tar"));
 	assert_int_equal(s->flavour_count, 2);
 	const struct settings_flavour *durable = settings_find_flavour(s, "pg_durable");
 	assert_ptr_equal(durable, &s->flavours[1]);
@@ -361,6 +365,8 @@ static void a_bad_file_is_refused_with_its_place(void **state)
 			":1:12: acme: hba: \"local all all trust\": allowed is"},
 		{"engines: {postgres: tar}\n", ":1:11: postgres: \"tar\": allowed is kopia, restic"},
 		{"engines: restic\n", ":1:1: engines: allowed is a mapping of backup types to kopia, restic"},
+		{"directCredentials: postgres\n", ":1:1: directCredentials: allowed is a list of texts"},
+		{"directCredentials: [{a: b}]\n", ":1:21: element: allowed is a text"},
 		{"nodeSelector: {a: [b]}\n", ":1:16: a: allowed is a text"},
 		{"nodeSelector: {a: }\n", ":1:16: a: allowed is a text"},
 		{"podAnnotations: {a: \"b\\nc\"}\n", ":1:18: a: allowed is a text without control characters"},
@@ -566,6 +572,7 @@ static void the_dump_says_value_and_origin(void **state)
 		{"TEARDOWN_GUARD", "TEARDOWN_GUARD on default"},
 		{"MAX_CONCURRENT_CHECKS", "MAX_CONCURRENT_CHECKS 4 default"},
 		{"engines", "engines postgres=restic, tar=kopia file"},
+		{"directCredentials", "directCredentials postgres, tar two file"},
 		{"nodeSelector", "nodeSelector disk=ssd, spot=true file"},
 		{"tolerations", "tolerations dedicated Equal restore:NoSchedule, * Exists:* file"},
 		{"retry.backoff", "retry.backoff 1m, 2m, 3m file"},

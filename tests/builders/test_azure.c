@@ -64,8 +64,9 @@ static void pgbackrest_is_refused_what_it_cannot_do(void **state)
 		{"main", "http://s3:80", CREDENTIALS_DIRECT,
 			"engine pgbackrest speaks TLS alone, S3_ENDPOINT is \"http://s3:80\""},
 		{"main", NULL, CREDENTIALS_PROXY,
-			"engine pgbackrest speaks to S3 by TLS alone and cannot use the credential proxy; hint: set "
-			"CREDENTIALS=direct"},
+			"engine pgbackrest speaks to S3 by TLS alone and cannot use the credential proxy: its keys would lie in "
+			"the "
+			"round's Secret; hint: allow that by directCredentials: [\"postgresql physical\"] in the settings"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct error err = {0};

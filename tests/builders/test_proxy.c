@@ -235,6 +235,51 @@ static void a_restore_with_direct_credentials_has_no_proxy(void **state)
 	assert_null(variable(engine_of(job), "PGRO_PORT_FILE"));
 }
 
+// Of the backup types in directCredentials, an engine that cannot use the proxy has keys of the store; and no other engine has.
+static void only_an_engine_that_cannot_use_the_proxy_goes_past_it(void **state)
+{
+	(void)state;
+	char type[] = "postgresql physical", other[] = "other", endpoint[] = "https://s3.example.org";
+	char *types[] = {other, type};
+	const struct {
+		const char *engine;
+		size_t type_count;
+		bool is_refused, is_direct;
+	} rows[] = {
+		{"pgbackrest", 2, false, true},
+		{"pgbackrest", 1, true, false},
+		{"restic", 2, false, false},
+		{"kopia", 2, false, false},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct error err = {0};
+		struct sample s;
+		AUTO(json) json_t *job = NULL;
+		AUTO(json) json_t *secret = NULL;
+		sample_init(&s, INTENT_VERIFY, rows[i].engine);
+		sample_take_way(&s, WAY_NATIVE_SIDECAR);
+		s.settings.s3_endpoint = endpoint;
+		s.settings.direct_types = types;
+		s.settings.direct_type_count = rows[i].type_count;
+		if (rows[i].is_refused) {
+			assert_error(build_restore_secret(&s.build, &s.round, &s.credentials, &secret, &err), err, ERROR_INVALID,
+				"Secret restore-0a1b2c3d: engine pgbackrest speaks to S3 by TLS alone");
+			assert_error(build_restore_job(&s.build, &s.round, &job, &err), err, ERROR_INVALID,
+				"Job restore-0a1b2c3d: engine pgbackrest speaks to S3 by TLS alone");
+			continue;
+		}
+		assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &secret, &err), err);
+		assert_ok(build_restore_job(&s.build, &s.round, &job, &err), err);
+		bool is_direct = rows[i].is_direct;
+		assert_int_equal(json_find(secret, "data", "accessKeyId") != NULL, is_direct);
+		assert_int_equal(json_find(secret, "data", "brokerCaCertificate") == NULL, is_direct);
+		assert_int_equal(variable(engine_of(job), "AWS_ACCESS_KEY_ID") == NULL, is_direct); // it is in the Secret
+		assert_int_equal(proxy_of(job) == NULL, is_direct);
+		assert_int_equal(
+			json_find(job, "spec", "template", "metadata", "labels", LABEL_PROXY_SIDECAR) == NULL, is_direct);
+	}
+}
+
 static void what_the_proxy_needs_is_asked_for(void **state)
 {
 	(void)state;
@@ -297,6 +342,7 @@ int main(void)
 		cmocka_unit_test(token_and_ca_are_mounted_into_the_proxy_alone),
 		cmocka_unit_test(only_the_engines_exit_code_fails_the_job),
 		cmocka_unit_test(a_restore_with_direct_credentials_has_no_proxy),
+		cmocka_unit_test(only_an_engine_that_cannot_use_the_proxy_goes_past_it),
 		cmocka_unit_test(what_the_proxy_needs_is_asked_for),
 		cmocka_unit_test(a_sidecar_that_was_not_kept_is_noticed),
 	};

@@ -15,7 +15,8 @@ static const char *env(const char *name)
 
 static bool is_list(const struct setting *row)
 {
-	return row->type == SETTING_PAIRS || row->type == SETTING_TOLERATIONS || row->type == SETTING_ENGINES;
+	return row->type == SETTING_PAIRS || row->type == SETTING_TOLERATIONS || row->type == SETTING_ENGINES ||
+	       row->type == SETTING_FLAVOURS || row->type == SETTING_TEXTS;
 }
 
 static void print(const struct settings *settings, const struct setting_place *place, struct buf *out)
