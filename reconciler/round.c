@@ -1,6 +1,7 @@
 #include "reconciler/round.h"
 
 #include "base/quantity.h"
+#include "builders/engines/engine.h"
 #include "builders/exit_codes.h"
 #include "canopy/intents.h"
 #include "reconciler/blame.h"
@@ -29,6 +30,7 @@ const char *const step_kind_text[] = {
 #define FAILED_GRACE_MAX_MS (INT64_C(2) * 60 * 1000)
 
 static const struct blame by_the_cluster = {.grade = GRADE_INCONCLUSIVE, .owner = OWNER_CLUSTER};
+static const struct blame by_canopy = {.grade = GRADE_INCONCLUSIVE, .owner = OWNER_CANOPY};
 static const struct blame by_the_settings = {.grade = GRADE_INCONCLUSIVE, .owner = OWNER_SETTINGS};
 
 static void wait_for(struct step *out, const char *what)
@@ -128,6 +130,18 @@ static bool has_flavour(const struct round_view *v, const char *said, struct ste
 	return false;
 }
 
+// What no engine can restore as entry and settings are: the round has failed before it asks for anything.
+static bool has_engine(const struct round_view *v, struct step *out)
+{
+	const struct engine *ignored = NULL;
+	const struct build b = {.settings = v->settings, .entry = v->entry, .sizing = v->sizing};
+	struct error err = {0};
+	if (engine_of(&b, &ignored, &err) == 0)
+		return true;
+	fail(out, engine_check_entry(&b, &err) == 0 ? by_the_settings : by_canopy, "restore", err.text);
+	return false;
+}
+
 static void restored_step(const struct round_view *v, struct step *out)
 {
 	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, true);
@@ -148,7 +162,7 @@ static void restoring_step(const struct round_view *v, struct step *out)
 {
 	const struct job_view *job = scene_job(&v->scene, v->replica->round);
 	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, true);
-	if (job == NULL && has_flavour(v, "", out))
+	if (job == NULL && has_engine(v, out) && has_flavour(v, "", out))
 		out->kind = STEP_MAKE;
 	else if (job == NULL)
 		return; // known before anything is moved

@@ -2,7 +2,6 @@
 
 #include "base/log.h"
 #include "base/clock.h"
-#include "builders/engines/engine.h"
 #include "reconciler/access.h"
 #include "reconciler/adopt.h"
 #include "reconciler/patch.h"
@@ -111,11 +110,6 @@ int step_make(struct manager *op, struct round_view *v, struct error *err)
 	AUTO(source_login) struct source_login login = {0};
 	struct adopted volume;
 	const struct build b = step_build(op, v);
-
-	// What nobody can restore asks for no credentials either.
-	const struct engine *engine = NULL;
-	if (engine_of(&b, &engine, err) < 0)
-		return -1;
 
 	// Not needed before the database is tested; that it cannot be had is better known now.
 	if (source_login_read(op, v, &login, err) < 0)

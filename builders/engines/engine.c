@@ -1,6 +1,7 @@
 #include "builders/engines/engine.h"
 
 #include "builders/azure.h"
+#include "builders/endpoint.h"
 #include "builders/pod.h"
 #include <stdio.h>
 #include <string.h>
@@ -70,15 +71,24 @@ static int check_storage(const struct build *b, const struct engine *engine, str
 	return 0;
 }
 
+// S3 alone: what is not https in Azure Blob azure_check() has refused.
 static int check_way(const struct build *b, const struct engine *engine, struct error *err)
 {
-	if (!engine->is_tls_only || entry_storage(b->entry) != STORAGE_S3 || settings_allow_direct(b->settings, b->entry->type))
+	char endpoint[ENDPOINT_SIZE];
+	if (!engine->is_tls_only || entry_storage(b->entry) != STORAGE_S3)
 		return 0;
-	return error_set(err, ERROR_INVALID,
-		"engine %s speaks to S3 by TLS alone and cannot use the credential proxy: its keys would lie in the round's "
-		"Secret; "
-		"hint: allow that by directCredentials: [\"%s\"] in the settings",
-		engine_name(engine), b->entry->type);
+	if (!settings_allow_direct(b->settings, b->entry->type))
+		return error_set(err, ERROR_INVALID,
+			"engine %s speaks to S3 by TLS alone and cannot use the credential proxy: its keys would lie in the "
+			"round's "
+			"Secret; hint: allow that by directCredentials: [\"%s\"] in the settings",
+			engine_name(engine), b->entry->type);
+	if (endpoint_s3(b, endpoint, err) != 0)
+		return -1;
+	if (strncmp(endpoint, "https://", strlen("https://")) != 0)
+		return error_set(err, ERROR_INVALID, "engine %s speaks TLS alone, S3_ENDPOINT is \"%s\"; hint: https",
+			engine_name(engine), endpoint);
+	return 0;
 }
 
 // A name that Kubernetes takes for a claim, and so one component of a path.
@@ -115,11 +125,19 @@ static int check_file(const struct build *b, struct error *err)
 	return 0;
 }
 
+int engine_check_entry(const struct build *b, struct error *err)
+{
+	const struct engine *engine = find(b->settings, b->entry);
+	if (check_name(b, engine, err) != 0 || check_storage(b, engine, err) != 0 || check_file(b, err) != 0 ||
+		azure_check(b, err) != 0)
+		return -1;
+	return engine->check == NULL ? 0 : engine->check(b, err);
+}
+
 int engine_of(const struct build *b, const struct engine **out, struct error *err)
 {
 	const struct engine *engine = find(b->settings, b->entry);
-	if (check_name(b, engine, err) != 0 || check_storage(b, engine, err) != 0 || check_way(b, engine, err) != 0 ||
-		check_file(b, err) != 0 || azure_check(b, err) != 0 || (engine->check != NULL && engine->check(b, err) != 0))
+	if (engine_check_entry(b, err) != 0 || check_way(b, engine, err) != 0)
 		return -1;
 	if (engine_image(b, engine) == NULL)
 		return error_set(err, ERROR_INVALID, "setting %s is not set, backup type \"%s\" needs it",

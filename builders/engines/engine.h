@@ -58,6 +58,9 @@ SETTINGS_ENGINES(X)
 // that leaves its volume, an image that is not set.
 MUST_CHECK int engine_of(const struct build *b, const struct engine **out, struct error *err);
 
+// What of engine_of() is the entry's fault, whatever the rest of the settings says.
+MUST_CHECK int engine_check_entry(const struct build *b, struct error *err);
+
 const char *engine_name(const struct engine *engine);
 
 // For an engine that engine_of() gave: the image and the script that read this entry's storage.

@@ -1,6 +1,5 @@
 #include "builders/engines/engine.h"
 
-#include "builders/endpoint.h"
 #include "builders/pod.h"
 #include "builders/scripts.h"
 #include <stddef.h>
@@ -16,16 +15,10 @@ static bool is_stanza(const char *text)
 
 static int check(const struct build *b, struct error *err)
 {
-	char endpoint[ENDPOINT_SIZE];
-	if (!is_stanza(b->entry->stanza))
-		return error_set(err, ERROR_INVALID,
-			"engine pgbackrest needs `stanza` in the entry: letters, digits, \"-\", \"_\" and \".\"");
-	if (endpoint_store(b, endpoint, err) != 0)
-		return -1;
-	if (strncmp(endpoint, "https://", strlen("https://")) != 0)
-		return error_set(
-			err, ERROR_INVALID, "engine pgbackrest speaks TLS alone, S3_ENDPOINT is \"%s\"; hint: https", endpoint);
-	return 0;
+	if (is_stanza(b->entry->stanza))
+		return 0;
+	return error_set(
+		err, ERROR_INVALID, "engine pgbackrest needs `stanza` in the entry: letters, digits, \"-\", \"_\" and \".\"");
 }
 
 static json_t *environment(const struct build *b)
