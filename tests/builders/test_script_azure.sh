@@ -1,6 +1,6 @@
 #!/bin/bash
-# What reads folders of Azure Blob, by the example of the engine basebackup: with a SAS by the real rclone, by workload identity with
-# azcopy. TAP on stdout.
+# What reads folders of Azure Blob, the engines basebackup and dump: with a SAS by the real rclone, by workload identity with azcopy. TAP
+# on stdout.
 # Without NODE_MODULES the store is a double (tests/support/blob_store.py) and so is azcopy (it copies from a directory, and says what the
 # real one was heard to say). With NODE_MODULES, where npm has put azurite and @azure-tools/azcopy-linux, both are real, and Microsoft
 # Entra alone is a double (tests/support/entra.py).
@@ -11,21 +11,17 @@ modules=${2:-}
 . "$(dirname "$0")/script_lib.sh"
 # shellcheck source=tests/builders/pgbackrest_lib.sh
 . "$(dirname "$0")/pgbackrest_lib.sh"
+# shellcheck source=tests/support/certificate.sh
+. "$(dirname "$0")/../support/certificate.sh"
 support=$here/../support
 for needed in rclone openssl curl; do
 	command -v "$needed" >/dev/null || { echo "1..0 # SKIP $needed is not installed"; exit 0; }
 done
 unset SSL_CERT_FILE CURL_CA_BUNDLE
 
-make_certificate() {
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=CA of a test' -days 2 \
-		-addext basicConstraints=critical,CA:TRUE -keyout "$work/ca.key" -out "$work/repository/ca.crt" 2>/dev/null
-	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=azure -keyout "$work/store.key" \
-		-out "$work/store.csr" 2>/dev/null
-	openssl x509 -req -in "$work/store.csr" -CA "$work/repository/ca.crt" -CAkey "$work/ca.key" -CAcreateserial -days 2 \
-		-extfile <(echo subjectAltName=DNS:hospital.blob.core.windows.net,DNS:login.microsoftonline.com) \
-		-out "$work/store.crt" 2>/dev/null
-	chmod 644 "$work/repository/ca.crt"
+make_certificates() {
+	make_certificate "$work" DNS:hospital.blob.core.windows.net,DNS:login.microsoftonline.com
+	cp -p "$work/ca.crt" "$work/repository/ca.crt"
 }
 
 # Only for Azurite: builders/script_pgbackrest has the double.
@@ -38,14 +34,19 @@ make_pgbackrest_repository() {
 	source_stops
 }
 
-# The folder nights/new of container backups: a backup of a small cluster, as the maker of backups leaves it.
+# The folders nights/new and dumps/new of container backups: a base backup and a dump of a small cluster, as the maker of backups leaves
+# them.
 make_backup() {
-	local folder=$work/blobs/backups/nights/new
+	local folder=$work/blobs/backups/nights/new dumps=$work/blobs/backups/dumps/new
 	new_cluster "$work/source"
 	source_start "$work/source"
 	source_sql postgres <<<'CREATE TABLE fact AS SELECT generate_series(1, 1000) AS id'
 	install -d -o postgres "$folder"
 	as_postgres $bin/pg_basebackup -h "$work/socket" -U postgres -D "$folder" -Ft -z -X stream -c fast --no-sync
+	mkdir -p "$dumps"
+	as_postgres $bin/pg_dump -h "$work/socket" -U postgres -Fc postgres >"$dumps/postgres.dump"
+	as_postgres $bin/pg_dumpall -h "$work/socket" -U postgres --globals-only >"$dumps/globals.sql"
+	echo '{"backup_time": "2026-11-20T02:00:00Z"}' >"$dumps/metadata.json"
 	source_stop "$work/source" fast
 	(cd "$folder" && sha256sum -- * >checksum.txt &&
 		echo '{"source_instance": "hospital", "backup_time": "2026-11-20T22:00:00Z", "postgres_version": "15"}' >metadata.json)
@@ -127,9 +128,11 @@ make_azcopy() {
 			before=$argument
 		done
 		find . -type f | while read -r file; do
-			case " $names " in
-			*" ${file##*/} "*) mkdir -p "$3/${file%/*}" && cp "$file" "$3/$file" ;;
-			esac
+			for name in $names; do
+				case ${file##*/} in
+				$name) mkdir -p "$3/${file%/*}" && cp "$file" "$3/$file" ;;
+				esac
+			done
 		done ;;
 	esac
 	DOUBLE
@@ -158,9 +161,12 @@ azure_pod() { # LABEL
 	cp "$work/hosts" "$pod/hosts"
 }
 
-rows() {
+prepare_base() { prepare verify; }
+prepare_dumps() { run prepare-dump < <(printf '%s\n' INTENT=verify POSTGRES_PASSWORD=hidden-superuser CPU_LIMIT=2); }
+
+rows() { # PREPARE
 	new_address
-	prepare verify
+	"$1"
 	[ "$status" = 0 ] && start_server "$address" && query postgres hidden-superuser postgres 'SELECT count(*) FROM fact'
 	stop
 }
@@ -171,7 +177,7 @@ test_sas() {
 	is "by a SAS a backup is restored" "0 15 new" "$status $(message '.postgres_version + " " + .backup')"
 	! grep -qF "${token##*sig=}" "$pod.log" "$pod/message"
 	verdict $? "the SAS is not in the log or the message"
-	is "its rows are there" 1000 "$(rows)"
+	is "its rows are there" 1000 "$(rows prepare_base)"
 
 	azure_pod sas-latest
 	by_sas rl 60 SNAPSHOT_ID=latest
@@ -198,6 +204,28 @@ test_sas_failures() {
 	ROWS
 }
 
+# PostgreSQL's images know their user; those with rclone and azcopy need not.
+dump_pod() { # LABEL
+	azure_pod "$1"
+	echo 'postgres:x:999:999::/:/bin/sh' >"$pod/passwd"
+}
+
+test_dump() {
+	dump_pod dump
+	token=$(sas rl 60)
+	run restore-dump-azure < <(environment latest S3_PREFIX=dumps AZURE_SAS_TOKEN="$token" POSTGRES_NEWEST_MAJOR=15)
+	is "a dump is fetched by a SAS" "0 15 dump new 3" "$status $(message '.postgres_version + " " + .layout + " " + .backup + " " + (.files | tostring)')"
+	! grep -qF "${token##*sig=}" "$pod.log" "$pod/message"
+	verdict $? "the SAS is not in the log or the message of its restore"
+	is "it is loaded, and its rows are there" 1000 "$(rows prepare_dumps)"
+
+	dump_pod dump-failures
+	run restore-dump-azure < <(environment old S3_PREFIX=dumps AZURE_SAS_TOKEN="$token" POSTGRES_NEWEST_MAJOR=15)
+	failed_with "$(code EXIT_SNAPSHOT_GONE)" restore "backups holds nothing in folder dumps/old" "a folder without dumps"
+	run restore-dump-azure < <(environment new S3_PREFIX=dumps AZURE_SAS_TOKEN="$(sas rl -1)" POSTGRES_NEWEST_MAJOR=15)
+	failed_with "$(code EXIT_CREDENTIALS_EXPIRED)" restore "the SAS has ended at 20" "a dump, and a SAS that has ended"
+}
+
 test_pgbackrest() {
 	[ -n "$modules" ] || return 0
 	azure_pod pgbackrest
@@ -213,7 +241,7 @@ test_pgbackrest() {
 by_identity() { # SNAPSHOT_ID [VARIABLE]...
 	rm -f "$pod/pgdata/commands"
 	cp "$work/token" "$pod/run/token"
-	run restore-basebackup-azure-identity < <(environment "$1" AZURE_CLIENT_ID=11111111-1111-4111-8111-111111111111 \
+	run "restore-${engine:-basebackup}-azure-identity" < <(environment "$1" AZURE_CLIENT_ID=11111111-1111-4111-8111-111111111111 \
 		AZURE_TENANT_ID=22222222-2222-4222-8222-222222222222 AZURE_FEDERATED_TOKEN_FILE=/run/understory/token \
 		AZURE_AUTHORITY_HOST=https://login.microsoftonline.com/ "${@:2}")
 }
@@ -226,7 +254,12 @@ test_identity() {
 		"$(head -n 1 "$pod/pgdata/commands") $(sort -u "$pod/pgdata/environment")"
 	! grep -q -e --identity -e federated "$pod/pgdata/commands"
 	verdict $? "never as the machine, and with nothing secret in an argument"
-	is "by an identity: its rows are there" 1000 "$(rows)"
+	is "by an identity: its rows are there" 1000 "$(rows prepare_base)"
+
+	dump_pod identity-dump
+	engine=dump by_identity latest S3_PREFIX=/dumps POSTGRES_NEWEST_MAJOR=15
+	is "by an identity a dump is fetched" "0 15 new 3" "$status $(message '.postgres_version + " " + .backup + " " + (.files | tostring)')"
+	is "by an identity: it is loaded" 1000 "$(rows prepare_dumps)"
 
 	azure_pod identity-latest
 	by_identity latest
@@ -249,7 +282,7 @@ test_identity_failures() {
 	failed_with "$(code EXIT_ACCESS_REFUSED)" restore "the role Storage Blob Data Reader for the container" "an identity without the role"
 }
 
-make_certificate
+make_certificates
 make_pgbackrest_repository >&2
 make_backup >&2
 start_store >&2 || { echo "Bail out! no store: $(cat "$work/store.log")"; exit 1; }
@@ -258,8 +291,8 @@ echo federated >"$work/token"
 flavour=shellcheck pod=$work
 : >"$work/message"
 : >"$work.log"
-for script in restore-basebackup-azure restore-basebackup-azure-identity; do
+for script in restore-basebackup-azure restore-basebackup-azure-identity restore-dump-azure restore-dump-azure-identity; do
 	shellcheck -s sh "$scripts/$script.sh" >&2
 	verdict $? "$script.sh as it is shipped"
 done
-run_tests test_sas test_sas_failures test_pgbackrest test_identity test_identity_failures
+run_tests test_sas test_sas_failures test_dump test_pgbackrest test_identity test_identity_failures

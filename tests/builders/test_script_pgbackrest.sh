@@ -10,6 +10,8 @@ blob_store=$(dirname "$0")/../support/blob_store.py
 . "$(dirname "$0")/script_lib.sh"
 # shellcheck source=tests/builders/pgbackrest_lib.sh
 . "$(dirname "$0")/pgbackrest_lib.sh"
+# shellcheck source=tests/support/certificate.sh
+. "$(dirname "$0")/../support/certificate.sh"
 
 for needed in pgbackrest rclone radosgw openssl; do
 	command -v "$needed" >/dev/null || { echo "1..0 # SKIP $needed is not installed"; exit 0; }
@@ -20,13 +22,8 @@ free_port() {
 }
 
 make_certificates() {
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=CA of a test' -days 2 \
-		-addext basicConstraints=critical,CA:TRUE -keyout "$work/ca.key" -out "$work/repository/ca.crt" 2>/dev/null
-	openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -keyout "$work/store.key" \
-		-out "$work/store.csr" 2>/dev/null
-	openssl x509 -req -in "$work/store.csr" -CA "$work/repository/ca.crt" -CAkey "$work/ca.key" -CAcreateserial -days 2 \
-		-extfile <(echo subjectAltName=DNS:localhost,DNS:hospital.blob.core.windows.net) -out "$work/store.crt" 2>/dev/null
-	chmod 644 "$work/repository/ca.crt"
+	make_certificate "$work" DNS:localhost,DNS:hospital.blob.core.windows.net
+	cp -p "$work/ca.crt" "$work/repository/ca.crt"
 }
 
 end_store() {

@@ -7,6 +7,8 @@
 set -uo pipefail
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh" "$1" e2e-basebackup
+# shellcheck source=tests/e2e/backups.sh
+. "$(dirname "$0")/backups.sh"
 
 readonly SUM="SELECT count(*) || ' ' || sum(id) FROM elsewhere"
 
@@ -18,19 +20,6 @@ add_tablespace()
 	install -d -o postgres "$SOURCE/space"
 	source_sql pgbench "CREATE TABLESPACE space LOCATION '$SOURCE/space'"
 	source_sql pgbench "CREATE TABLE elsewhere TABLESPACE space AS SELECT generate_series(1, 5000) AS id"
-}
-
-# base_backup NAME TIME: a folder as its maker leaves it, with metadata.json last.
-base_backup()
-{
-	local folder=$WORK/backups/nauru/$1
-	mkdir -p "$folder"
-	setpriv --reuid=postgres --regid=postgres --init-groups /usr/lib/postgresql/15/bin/pg_basebackup -h "$SOURCE/run" -U postgres \
-		-D "$SOURCE/base/$1" -Ft -z -X stream -c fast --no-sync || return 1
-	mv "$SOURCE/base/$1"/* "$folder"
-	(cd "$folder" && sha256sum -- * >checksum.txt && printf '{"source_instance": "nauru", "backup_time": "%s", "backup_size_bytes": %d,
-		"postgres_version": "15"}\n' "$2" "$(du -sb . | cut -f 1)" >metadata.json)
-	chmod -R a+rX "$WORK/backups"
 }
 
 # put_backup NAME: into the bucket.
@@ -132,7 +121,7 @@ from_a_volume()
 latest_moves()
 {
 	local ns
-	base_backup 2026-11-20 2026-11-20T00:00:00Z
+	base_backup "$WORK/backups/nauru/2026-11-20" 2026-11-20T00:00:00Z
 	sed -i '/ base.tar.gz/s/^..../0000/' "$WORK/backups/nauru/2026-11-20/checksum.txt"
 	put_backup 2026-11-20
 	begin_with latest 's/^- {/- {secret: nauru, /'
@@ -159,7 +148,7 @@ cleaning_up()
 }
 
 trap cleaning_up EXIT
-if ! { begin && start_s3 && start_source && add_tablespace && base_backup 2026-11-19 2026-11-19T00:00:00Z && put_backup 2026-11-19; }; then
+if ! { begin && start_s3 && start_source && add_tablespace && base_backup "$WORK/backups/nauru/2026-11-19" 2026-11-19T00:00:00Z && put_backup 2026-11-19; }; then
 	echo "Bail out! the real parts did not start"
 	exit 1
 fi

@@ -7,6 +7,8 @@
 set -uo pipefail
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh" "$1" e2e-dump
+# shellcheck source=tests/e2e/backups.sh
+. "$(dirname "$0")/backups.sh"
 readonly ODD='a-b"c'
 
 # --- backups
@@ -25,14 +27,10 @@ store()
 
 make_dumps()
 {
-	local database
-	mkdir -p "$WORK/dumps/night" "$WORK/dumps/cut"
+	mkdir -p "$WORK/dumps/cut"
 	source_sql postgres 'CREATE ROLE keeper SUPERUSER LOGIN PASSWORD '"'from-the-source'"
 	source_sql clinic 'ALTER TABLE patient OWNER TO keeper'
-	for database in pgbench clinic; do
-		pg_dump -h "$SOURCE/run" -U postgres -Fc -d $database -f "$WORK/dumps/night/$database.dump" || return 1
-	done
-	pg_dumpall -h "$SOURCE/run" -U postgres --globals-only -f "$WORK/dumps/night/globals.sql" || return 1
+	dump "$WORK/dumps/night" pgbench clinic || return 1
 	head -c -1000 "$WORK/dumps/night/clinic.dump" >"$WORK/dumps/cut/clinic.dump"
 	store mkdir "store:$BUCKET"
 	store copy "$WORK/dumps" "store:$BUCKET/$PREFIX"

@@ -110,7 +110,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
-        container, _, name = urllib.parse.unquote(url.path).strip("/").partition("/")
+        path = urllib.parse.unquote(url.path).strip("/")
+        if self.headers["Host"].startswith("127."):  # an address has no room for the account, which the path begins with then
+            path = path.removeprefix(os.environ["BLOB_ACCOUNT"] + "/")
+        container, _, name = path.partition("/")
         try:
             self.check(query, "r" if name else "l")
             if name:
