@@ -27,6 +27,16 @@ static int add_keys_of_the_store(json_t *object, const struct canopy_credentials
 	return opaque_add_secret(object, KEY_SESSION_TOKEN, &credentials->session_token, err);
 }
 
+static int add_keys_of_the_engine(
+	json_t *object, const struct engine *engine, const struct canopy_credentials *credentials, struct error *err)
+{
+	for (size_t i = 0; engine->keys[i].key != NULL; i++) {
+		if (opaque_add_secret(object, engine->keys[i].key, &credentials->engine_keys[i], err) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int add_way_to_storage(
 	const struct build *b, json_t *object, const struct canopy_credentials *credentials, struct error *err)
 {
@@ -58,6 +68,7 @@ int build_restore_secret(const struct build *b, const struct build_round *round,
 	if (engine_of(b, &engine, err) != 0)
 		return error_wrap(err, "Secret %s", name);
 	if (opaque_add_text(object, POD_SCRIPT_RESTORE, engine_script(b, engine), err) != 0 ||
+		add_keys_of_the_engine(object, engine, credentials, err) != 0 ||
 		add_way_to_storage(b, object, credentials, err) != 0)
 		return -1;
 	*out = TAKE_PTR(object);
@@ -128,6 +139,10 @@ static int add_own(const struct build *b, const struct engine *engine, const cha
 	if (engine->password_variable != NULL &&
 		json_array_append_new(list, pod_env_secret(engine->password_variable, secret, KEY_REPOSITORY_PASSWORD)) != 0)
 		return -1;
+	for (const struct engine_key *key = engine->keys; key->key != NULL; key++) {
+		if (json_array_append_new(list, pod_env_secret(key->variable, secret, key->key)) != 0)
+			return -1;
+	}
 	AUTO(json) json_t *own = engine->environment == NULL ? json_array() : engine->environment(b);
 	return json_array_extend(list, own);
 }

@@ -180,5 +180,7 @@ void canopy_credentials_fini(struct canopy_credentials *credentials)
 	secret_fini(&credentials->session_token);
 	secret_fini(&credentials->repo_password);
 	secret_fini(&credentials->sas_token);
+	for (size_t i = 0; i < CANOPY_ENGINE_KEYS; i++)
+		secret_fini(&credentials->engine_keys[i]);
 	credentials->expires_at_ms = 0;
 }

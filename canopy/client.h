@@ -25,6 +25,9 @@ MUST_CHECK int canopy_register(struct canopy_client *client, const struct settin
 // GET /restore-worklist. A body equal to the last one is not decoded again: *unchanged is true then and *out stays untouched.
 MUST_CHECK int canopy_worklist(struct canopy_client *client, struct worklist **out, bool *unchanged, struct error *err);
 
+// As many keys as an engine may have of its own (builders/engines/engine.h).
+#define CANOPY_ENGINE_KEYS 4
+
 // Short-lived S3 keys and the password of the repository.
 struct canopy_credentials {
 	struct secret sas_token; // of Azure Blob: from a Secret that an entry names, never from canopy
@@ -32,7 +35,8 @@ struct canopy_credentials {
 	struct secret secret_access_key;
 	struct secret session_token;
 	struct secret repo_password;
-	int64_t expires_at_ms; // wall time
+	struct secret engine_keys[CANOPY_ENGINE_KEYS]; // in the order of the engine's row; as sas_token
+	int64_t expires_at_ms;                         // wall time
 };
 
 // POST /restore-credentials. run_id may be NULL. *out is overwritten; the caller releases it with canopy_credentials_fini(). Keys

@@ -195,8 +195,21 @@ static int repository_password(
 						      : key_if_there(data, "repositoryPassword", out, err);
 }
 
+static int keys_of_the_engine(const json_t *data, const struct settings *settings, const struct entry *entry,
+	struct canopy_credentials *out, struct error *err)
+{
+	const struct engine_key *keys = engine_keys(settings, entry);
+	for (size_t i = 0; keys[i].key != NULL; i++) {
+		if (key_if_there(data, keys[i].key, &out->engine_keys[i], err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int keys_of_the_store(const json_t *data, const struct entry *entry, struct canopy_credentials *out, struct error *err)
 {
+	if (entry_storage(entry) == STORAGE_FILE)
+		return 0; // a volume wants none
 	if (entry_storage(entry) == STORAGE_AZURE)
 		return entry->client_id != NULL ? 0 : secret_data_get(data, "sasToken", &out->sas_token, err);
 	if (secret_data_get(data, "accessKeyId", &out->access_key_id, err) < 0 ||
@@ -214,7 +227,7 @@ int access_keys_from_secret(struct k8s_client *k8s, const struct settings *setti
 		return -1;
 	const json_t *data = json_object_get(object, "data");
 	if (repository_password(data, settings, entry, &made.repo_password, err) < 0 ||
-		keys_of_the_store(data, entry, &made, err) < 0)
+		keys_of_the_engine(data, settings, entry, &made, err) < 0 || keys_of_the_store(data, entry, &made, err) < 0)
 		return error_wrap(err, "secret %s/%s", settings->operator_namespace, entry->secret);
 	*out = made;
 	made = (struct canopy_credentials){0};

@@ -48,8 +48,8 @@ static int get_credentials(struct manager *op, const struct round_view *v, struc
 {
 	if (!manager_leads(op))
 		return error_set(err, ERROR_CANCELLED, "this operator does not lead: no credentials are asked for");
-	if (entry_storage(v->entry) == STORAGE_FILE)
-		return 0; // a volume wants none
+	if (entry_storage(v->entry) == STORAGE_FILE && (v->entry->secret == NULL || op->canopy != NULL))
+		return 0; // a volume wants none; what decrypts it may be in one
 	if (op->canopy == NULL)
 		return credentials_from_secret(op, v->entry, out, err);
 	return canopy_get_credentials(op->canopy, v->entry->group_id, v->entry->type, v->replica->run_id, out, err);

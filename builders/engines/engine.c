@@ -170,6 +170,13 @@ bool engine_is_tls_only(const struct build *b)
 	return engine != NULL && engine->is_tls_only;
 }
 
+const struct engine_key *engine_keys(const struct settings *settings, const struct entry *entry)
+{
+	static const struct engine_key none = {.key = NULL};
+	const struct engine *engine = find(settings, entry);
+	return engine == NULL ? &none : engine->keys;
+}
+
 const struct engine *engine_said(const char *said)
 {
 	for (size_t i = 0; said != NULL && i < ENGINE_COUNT; i++) {

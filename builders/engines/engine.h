@@ -35,6 +35,13 @@ struct engine_prepare {
 	bool reads_backup;                             // the claim of a `file` backup is mounted there too
 };
 
+// A key of the Secret that an entry names, by the same name in Secret `restore-<key>`, and the variable that the engine has it
+// in. Where the entry's Secret lacks it, the variable is empty.
+struct engine_key {
+	const char *key;
+	const char *variable;
+};
+
 struct engine {
 	enum settings_engine which;
 	struct engine_reader reads[STORAGE_COUNT];
@@ -42,6 +49,8 @@ struct engine {
 	bool is_tls_only;                       // it speaks to S3 by TLS alone, and so not with the proxy on loopback
 	const char *password_variable;          // where it looks for the password of the repository; NULL: there is none
 	bool is_password_optional;              // a repository may have none
+	// Further secrets, such as keys that decrypt; behind the last one `key` is NULL.
+	struct engine_key keys[CANOPY_ENGINE_KEYS + 1];
 	// What else it wants of the entry: ERROR_INVALID says what. May be NULL.
 	int (*check)(const struct build *b, struct error *err);
 	// Further variables of the restore container, from the entry: a new array. NULL as in builders/metadata.h. May be NULL.
@@ -73,6 +82,9 @@ bool engine_needs_password(const struct settings *settings, const struct entry *
 // Does the engine of an entry speak to S3 by TLS alone, past the credential proxy? engine_of() refuses it where the settings do
 // not allow its backup type to.
 bool engine_is_tls_only(const struct build *b);
+
+// The further secrets of an entry's engine, up to the one whose `key` is NULL.
+const struct engine_key *engine_keys(const struct settings *settings, const struct entry *entry);
 
 // The engine that a termination message names ("kopia 0.17.0"); NULL for none of ours.
 const struct engine *engine_said(const char *said);

@@ -164,6 +164,37 @@ static void passwords_are_wanted_of_repositories_alone(void **state)
 	assert_false(engine_needs_password(&s.settings, &s.entry));
 }
 
+// Through the proxy and on a volume alike: it is no key of the store.
+static void what_decrypts_comes_by_the_secret_of_the_round(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *key, *variable, *value;
+	} rows[] = {{"libsodiumKey", "WALG_LIBSODIUM_KEY", "c29kaXVt"},
+		{"libsodiumKeyTransform", "WALG_LIBSODIUM_KEY_TRANSFORM", ""}, {"pgpKey", "WALG_PGP_KEY", ""},
+		{"pgpKeyPassphrase", "WALG_PGP_KEY_PASSPHRASE", "cGhyYXNl"}};
+	static char sodium[] = "sodium", phrase[] = "phrase", file[] = "file", s3[] = "s3";
+	for (size_t way = 0; way < 2; way++) {
+		struct error err = {0};
+		struct sample s;
+		sample_init(&s, INTENT_VERIFY, "walg");
+		sample_take_way(&s, WAY_NATIVE_SIDECAR);
+		s.entry.storage = way == 0 ? file : s3;
+		s.credentials.engine_keys[0] = (struct secret){.bytes = sodium, .len = strlen(sodium)};
+		s.credentials.engine_keys[3] = (struct secret){.bytes = phrase, .len = strlen(phrase)};
+		AUTO(json) json_t *job = NULL;
+		AUTO(json) json_t *secret = NULL;
+		assert_ok(build_restore_job(&s.build, &s.round, &job, &err), err);
+		assert_ok(build_restore_secret(&s.build, &s.round, &s.credentials, &secret, &err), err);
+		const json_t *container = json_array_get(json_find(job, "spec", "template", "spec", "containers"), 0);
+		for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+			assert_str(rows[i].value, secret, "data", rows[i].key);
+			assert_str(rows[i].key, named(json_find(container, "env"), rows[i].variable), "valueFrom", "secretKeyRef",
+				"key");
+		}
+	}
+}
+
 static void dumps_are_loaded_by_an_init_step_of_their_own(void **state)
 {
 	(void)state;
@@ -214,6 +245,7 @@ int main(void)
 		cmocka_unit_test(a_backup_on_a_volume_is_mounted_and_nothing_else_is_reached),
 		cmocka_unit_test(a_later_attempt_is_told_what_the_first_one_found),
 		cmocka_unit_test(passwords_are_wanted_of_repositories_alone),
+		cmocka_unit_test(what_decrypts_comes_by_the_secret_of_the_round),
 		cmocka_unit_test(dumps_are_loaded_by_an_init_step_of_their_own),
 	};
 	return cmocka_run_group_tests_name("builders/engines", cases, NULL, NULL);

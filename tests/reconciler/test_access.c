@@ -169,6 +169,21 @@ static void a_file_that_names_no_secret_gives_no_keys(void **state)
 	}
 }
 
+static void what_the_engine_decrypts_with_comes_from_that_secret(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	AUTO(canopy_credentials) struct canopy_credentials keys = {0};
+	char name[] = "keys", type[] = "tamanu-postgres", storage[] = "file", engine[] = "walg";
+	const struct entry entry = {.secret = name, .type = type, .storage = storage, .engine = engine};
+	cluster_make_secret(
+		&world.cluster, name, json_pack("{s:s, s:s}", "libsodiumKey", "c29kaXVt", "pgpKeyPassphrase", "cGhyYXNl"));
+	assert_ok(access_keys_from_secret(world.cluster.op.k8s, &world.settings, &entry, &keys, &err), err);
+	static const char *const expected[CANOPY_ENGINE_KEYS] = {"sodium", "", "", "phrase"};
+	for (size_t i = 0; i < CANOPY_ENGINE_KEYS; i++)
+		assert_string_equal(secret_reveal(&keys.engine_keys[i]), expected[i]);
+}
+
 static void a_secret_that_lacks_something_gives_no_keys(void **state)
 {
 	(void)state;
@@ -243,6 +258,7 @@ int main(void)
 		CASE(keys_come_from_canopy),
 		CASE(keys_come_from_the_secret_that_the_file_names),
 		CASE(a_file_that_names_no_secret_gives_no_keys),
+		CASE(what_the_engine_decrypts_with_comes_from_that_secret),
 		CASE(a_secret_that_lacks_something_gives_no_keys),
 		CASE(totals_are_kept_with_the_round_in_hand),
 		CASE(progress_goes_to_the_page_and_to_canopy),
