@@ -175,6 +175,7 @@ class Life:
         call("PUT", self.canopy + "/_worklist", [NEWER])
         self.comes("what leaves the worklist goes", lambda: self.is_gone(RECOVERY), 120)
         call("PUT", self.canopy + "/_worklist", [])
+        # Not the Event: 1.20 wants those that regard a Namespace elsewhere than later ones, https://github.com/kubernetes/kubernetes/pull/100125
         self.comes("an empty worklist is held", lambda: 'msg="teardowns held"' in self.plane.log("operator"))
         check("and the replica stays", self.is_active(NEWER))
 
