@@ -72,7 +72,7 @@ def in_browser(url):
 
 def one(build, count):
     worklist, lines = scene(count)
-    with Stage(build, worklist, lines) as stage:
+    with Stage(build, worklist, lines, is_open=True) as stage:
         operator = stage.operator(CANOPY_RECONCILE_INTERVAL_SECS="30")
         wait_until("a pass", lambda: stage.passes() > 0)
         url = stage.metrics_url.replace("/metrics", "/")

@@ -1,7 +1,7 @@
 """Replicas that serve, as the lines of the file that stub-apiserver starts with (fixtures/apiserver/datafile.h).
 
-Each has what an active replica has in the field: its Namespace with all annotations, the Job of its round with that Job's pod, the
-Deployment with its pod, and the claim. Except for names, labels and annotations, objects are as recordings/node-1.26 shows them.
+Each has what an active replica has in the field: its Namespace with all annotations and the operator's rights in it, the Job of its
+round with that Job's pod, the Deployment with its pod, and the claim. Except for names, labels and annotations, objects are as recordings/node-1.26 shows them.
 """
 import hashlib
 import json
@@ -9,6 +9,7 @@ import pathlib
 import time
 import uuid
 
+import people
 from stage import GROUP, SERVER, namespace
 
 RECORDINGS = pathlib.Path(__file__).resolve().parents[1] / "recordings/node-1.26"
@@ -76,6 +77,11 @@ def templates():
                                      "labels": {**labels("replica", False), "kubernetes.io/metadata.name": "NAMESPACE", **pod_security},
                                      "annotations": annotations()},
                         "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"}}),
+        ("rolebindings.rbac.authorization.k8s.io", {
+            "metadata": {"name": people.ACCOUNT, "namespace": "NAMESPACE", "uid": "UID", "resourceVersion": "VERSION",
+                         "creationTimestamp": when(22000), "labels": labels("replica", False)},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "understory-replica"},
+            "subjects": [{"kind": "ServiceAccount", "name": people.ACCOUNT, "namespace": people.OPERATOR_NAMESPACE}]}),
         ("jobs.batch", recorded("05-job-complete.json", "restore-", "restore", job)),
         ("deployments.apps", deployment),
         ("pods", postgres),

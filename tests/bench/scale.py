@@ -74,7 +74,7 @@ def check_in_sync(stage):
 
 def size(build, count):
     worklist = in_sync(count)
-    with Stage(build, worklist, replicas.lines(worklist)) as stage:
+    with Stage(build, worklist, replicas.lines(worklist), is_open=True) as stage:
         call("DELETE", stage.api + "/_requests")
         operator, first = sync(stage)
         check_in_sync(stage)
@@ -169,7 +169,7 @@ def slow_down(stage, delay_ms):
 
 def ours(build, delay_ms):
     """(seconds, CPU seconds, requests per replica, the objects)"""
-    with Stage(build, [entry(i, "verify") for i in range(NEW)]) as stage:
+    with Stage(build, [entry(i, "verify") for i in range(NEW)], is_open=True) as stage:
         slow_down(stage, delay_ms)
         stage.forget_requests()
         operator = stage.operator(MAX_CONCURRENT_RESTORES=str(NEW))
@@ -189,7 +189,7 @@ def ours(build, delay_ms):
 
 def bare(build, delay_ms, groups):
     """(seconds, CPU seconds)"""
-    with Stage(build) as stage:
+    with Stage(build, is_open=True) as stage:
         slow_down(stage, delay_ms)
         stage.forget_requests()
         cpu = stage.bare("\n".join("".join(group) for group in groups.values()), WORKERS)
@@ -228,7 +228,7 @@ def report(build):
     wanted = [entry(i, "verify") for i in range(REPORTS)]
     reports = lambda: len(call("GET", stage.canopy + "/_reports"))
     took = []
-    with Stage(build, wanted) as stage:
+    with Stage(build, wanted, is_open=True) as stage:
         stage.operator(MAX_CONCURRENT_RESTORES=str(REPORTS), CANOPY_RECONCILE_INTERVAL_SECS="600")
         for number, one in enumerate(wanted):
             wait_until("the Job", lambda: job_of(stage, namespace(one)))

@@ -13,9 +13,11 @@ import time
 import urllib.request
 import uuid
 
+import people
+from people import OPERATOR_NAMESPACE
+
 GROUP = str(uuid.UUID(int=7))
 SERVER = str(uuid.UUID(int=2))
-OPERATOR_NAMESPACE = "pgro-system"
 P = "pgro.bes.au/"
 KINDS = ("api/v1:namespaces", "api/v1:serviceaccounts", "api/v1:secrets", "api/v1:persistentvolumeclaims", "api/v1:pods", "api/v1:services",
          "apis/batch/v1:jobs", "apis/apps/v1:deployments", "apis/networking.k8s.io/v1:networkpolicies",
@@ -41,9 +43,10 @@ def namespace(e):
 
 
 def call(method, url, body=None, kind="application/json"):
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": kind})
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    """At an API server as the one who may do everything."""
+    data, admin = None if body is None else json.dumps(body).encode(), people.admin_of(url)
+    request = urllib.request.Request(url, data=data, method=method, headers={"Content-Type": kind, **admin.headers})
+    with urllib.request.urlopen(request, timeout=60, context=admin.context) as answer:
         text = answer.read()
     return json.loads(text) if answer.headers.get("Content-Type", "").startswith("application/json") and text else None
 
@@ -88,13 +91,14 @@ def differences(is_, wanted):
 
 
 class Stage:
-    """The stand-ins and one operator; all of it ends with the block. objects: lines of the file that stub-apiserver starts with; with
-    it, objects outlive that program (restart_api). log: the API server's requests are logged (fixtures/apiserver/tally.h).
-    has_node: pods run, below dir/node. options: more of a program's own, by its name, "canopy" and "api"."""
+    """The stand-ins and one operator, under the roles of ops/; all of it ends with the block. objects: lines of the file that
+    stub-apiserver starts with; with it, objects outlive that program (restart_api). log: the API server's requests are logged
+    (fixtures/apiserver/tally.h). has_node: pods run, below dir/node. is_open: everybody may do everything, without TLS. options: more of
+    a program's own, by its name, "canopy" and "api"."""
 
-    def __init__(self, build, worklist=(), objects=None, log=False, has_node=False, options=None):
+    def __init__(self, build, worklist=(), objects=None, log=False, has_node=False, is_open=False, options=None):
         self.build, self.worklist, self.objects, self.is_logging, self.running = build, list(worklist), objects, log, {}
-        self.has_node, self.options = has_node, options or {}
+        self.has_node, self.is_open, self.options, self.address = has_node, is_open, options or {}, None
 
     def __enter__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="understory-stage."))
@@ -109,7 +113,8 @@ class Stage:
         (self.dir / "worklist.yaml").write_text(json.dumps(self.worklist))
         self.canopy = self.start("canopy", "fixtures/canopy/stub-canopy", "--worklist", str(self.dir / "worklist.yaml"),
                                  *self.options.get("canopy", ()))
-        self.api_options = list(self.options.get("api", ()))
+        admin = people.Admin(None if self.is_open else self.dir)
+        self.api_options = [*admin.options, *self.options.get("api", ())]
         if self.objects is not None:
             with open(self.dir / "objects", "w") as file:
                 file.writelines(self.objects)
@@ -118,12 +123,20 @@ class Stage:
             self.api_options += ["--log", str(self.dir / "requests.log")]
         if self.has_node:
             self.api_options += ["--node", str(self.dir / "node")]
-        self.api = self.start("api", "fixtures/stub-apiserver", *self.api_options)
+        self.address = self.start("api", "fixtures/stub-apiserver", *self.api_options).removeprefix("http://")
+        self.api = ("http://" if self.is_open else "https://") + self.address
+        people.known[self.address] = admin
         call("POST", self.api + "/api/v1/namespaces", {"metadata": {"name": OPERATOR_NAMESPACE}})
-        (self.dir / "kubeconfig").write_text(json.dumps({
-            "apiVersion": "v1", "kind": "Config", "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [{"name": "c", "cluster": {"server": self.api}}], "users": [{"name": "u", "user": {}}]}))
+        people.write_kubeconfig(self.dir / "kubeconfig", self.api, {} if self.is_open else {"tokenFile": "admin.token"})
+        self.let_the_operator_in()
+
+    def let_the_operator_in(self):
+        """As its ServiceAccount. In a cluster the node mounts the token."""
+        accounts = f"{self.api}/api/v1/namespaces/{OPERATOR_NAMESPACE}/serviceaccounts"
+        call("POST", accounts, {"metadata": {"name": people.ACCOUNT}})
+        made = call("POST", f"{accounts}/{people.ACCOUNT}/token", {"spec": {}})
+        (self.dir / "operator.token").write_text(made["status"]["token"])
+        people.write_kubeconfig(self.dir / "operator.kubeconfig", self.api, {"tokenFile": "operator.token"})
 
     def start(self, name, program, *options, port=0):
         file = self.dir / (name + ".port")
@@ -158,7 +171,7 @@ class Stage:
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = probe.getsockname()[1]
         self.metrics_url = f"http://127.0.0.1:{port}/metrics"
-        environment = {"CANOPY_BASE_URL": self.canopy, "KUBECONFIG": str(self.dir / "kubeconfig"), "CANOPY_RECONCILE_INTERVAL_SECS": "1",
+        environment = {"CANOPY_BASE_URL": self.canopy, "KUBECONFIG": str(self.dir / "operator.kubeconfig"), "CANOPY_RECONCILE_INTERVAL_SECS": "1",
                        "OPERATOR_NAMESPACE": OPERATOR_NAMESPACE, "METRICS_ADDR": f"127.0.0.1:{port}", "CREDENTIALS": "direct"}
         return self.spawn(name, [self.build / "reconciler/understory", "run"], is_held, **{**environment, **settings})
 
@@ -179,12 +192,18 @@ class Stage:
                 process.kill()
                 process.wait()
                 hung.append(str(process.args[0]))
+        people.known.pop(self.address, None)
         shutil.rmtree(self.dir)
         if hung:
             raise SystemExit(f"did not end: {', '.join(hung)}")
 
     def log(self, name):
         return (self.dir / (name + ".log")).read_text(errors="replace")
+
+    def refused(self):
+        """The operator's requests that the API server refused for want of a right, as lines of its log."""
+        requests = [line for line in self.log("requests").splitlines() if " understory/" in line]
+        return [line for line in requests if line.split()[4] == "403"] if requests else ["no request is in the log"]
 
     def canopy_wants(self, worklist):
         """Offer this worklist from now on, instead of the file."""

@@ -57,6 +57,7 @@ desire() { entry $ANALYTICS analytics "$1" | sed -e 's/^- {/- {engine: basebacku
 
 begin_with()
 {
+	may_read nauru
 	setting_up '[]'
 	put_keys
 	desire "$@"
@@ -135,8 +136,7 @@ latest_moves()
 	check "a later attempt goes on with it, though latest has moved" comes 60 failures_are 3
 	failures_are 3 || say_restores "$ns"
 	check "and names it" says 'backup 2026-11-20: base.tar.gz has another sum' annotation "$ns" last-error
-	curl -fsS -m 20 -o /dev/null -X PATCH -H 'Content-Type: application/merge-patch+json' "$API/api/v1/namespaces/$ns" \
-		-d '{"metadata": {"annotations": {"pgro.bes.au/force-refresh": "1"}}}'
+	api_patch "/api/v1/namespaces/$ns" '{"metadata": {"annotations": {"pgro.bes.au/force-refresh": "1"}}}'
 	check "a new round that a person asks for takes the newest" comes 90 state_is $ANALYTICS active
 	check "and says so" test_annotation "$ns" backup 2026-11-21
 }
@@ -154,7 +154,5 @@ if ! { begin && start_s3 && start_source && add_tablespace && base_backup "$WORK
 fi
 ROWS=$(source_sql pgbench "$SUM")
 write_short_retries
-for scenario in through_the_proxy from_a_volume latest_moves; do
-	"$scenario"
-done
+play through_the_proxy from_a_volume latest_moves
 tap_end

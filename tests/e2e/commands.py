@@ -22,7 +22,8 @@ class Program:
     def __init__(self, build, stage):
         self.program = build / "reconciler/understory"
         base = {k: v for k, v in os.environ.items() if k in ("PATH", "LC_ALL", "ASAN_OPTIONS", "UBSAN_OPTIONS")}
-        self.environment = {**base, "HOME": str(stage.dir), "KUBECONFIG": str(stage.dir / "kubeconfig"), "CANOPY_BASE_URL": stage.canopy, "TERM": "xterm"}
+        self.environment = {**base, "HOME": str(stage.dir), "KUBECONFIG": str(stage.dir / "operator.kubeconfig"),
+                            "CANOPY_BASE_URL": stage.canopy, "TERM": "xterm"}  # as in the operator's pod, under its roles
 
     def run(self, *arguments, program=None, **environment):
         done = subprocess.run([program or self.program, *arguments], env={**self.environment, **environment}, stdout=subprocess.PIPE,

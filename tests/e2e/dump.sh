@@ -72,7 +72,7 @@ take_pods_away()
 	for pod in $(api "/api/v1/namespaces/$1/pods?labelSelector=app.kubernetes.io/component=database" | python3 -c '
 import json, sys
 print(*(pod["metadata"]["name"] for pod in json.load(sys.stdin)["items"]))'); do
-		curl -fsS -m 20 -o /dev/null -X DELETE "$API/api/v1/namespaces/$1/pods/$pod"
+		api_delete "/api/v1/namespaces/$1/pods/$pod"
 	done
 }
 began_twice() { [ "$(prepare_logs "$1" | grep -c 'database system was shut down at')" -ge 2 ]; }
@@ -82,6 +82,12 @@ pod = json.load(sys.stdin)["items"][0]["spec"]["template"]["spec"]
 print(*sorted(c["name"] for c in pod["containers"] + pod.get("initContainers", [])))'; }
 
 # --- what is shown
+
+dump()
+{
+	dumps_come_up
+	faults_have_owners
+}
 
 dumps_come_up()
 {
@@ -125,7 +131,5 @@ if ! { begin && start_s3 && start_source && make_dumps; }; then
 	echo "Bail out! the real parts did not start"
 	exit 1
 fi
-scenario=dump
-dumps_come_up
-faults_have_owners
+play dump
 tap_end

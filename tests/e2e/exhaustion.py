@@ -108,12 +108,13 @@ def comes_back(what, stage, process, wanted, whole):
     different = differences(made(stage), whole)
     check(f"{what}: afterwards all is done, and nothing by half", not different, "\n".join(different))
     check(f"{what}: the listeners serve", is_live(stage) and socket.create_connection(("127.0.0.1", stage.broker_port), 5).close() is None)
+    check(f"{what}: it is refused nothing", not stage.refused(), "\n".join(stage.refused()))
     process.terminate()
     check(f"{what}: it ends in order", process.wait(30) == 0, stage.log("operator"))
 
 
 def few_descriptors(build, wanted, whole):
-    with Stage(build) as stage:
+    with Stage(build, log=True) as stage:
         process = operator(stage)
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
         cpu = cpu_seconds(process.pid)
@@ -127,7 +128,7 @@ def few_descriptors(build, wanted, whole):
 
 
 def full_log(build, wanted, whole):
-    with Stage(build) as stage:
+    with Stage(build, log=True) as stage:
         process = stage_with_full_log(stage)
         stage.canopy_wants(wanted)
         comes_back("a full log", stage, process, wanted, whole)
@@ -150,7 +151,7 @@ def address_space(pid):
 
 
 def little_memory(build, wanted, whole):
-    with Stage(build) as stage:
+    with Stage(build, log=True) as stage:
         process = operator(stage)
         before = resource.prlimit(process.pid, resource.RLIMIT_AS)
         resource.prlimit(process.pid, resource.RLIMIT_AS, (address_space(process.pid), before[1]))

@@ -25,7 +25,7 @@ def is_managed(item):
 
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
-    with Stage(build, [entry(1, "analytics")]) as stage:
+    with Stage(build, [entry(1, "analytics")], log=True) as stage:
         asked = lambda path: sum(row["count"] for row in stage.canopy_requests() if row["path"] == path)
         give_lease = lambda to: call("PATCH", stage.api + LEASE, {"spec": {"holderIdentity": to}}, PATCH)
         stage.operator()
@@ -51,6 +51,7 @@ def main():
         equal("and its replica is wanted as before", [item["metadata"]["name"] for item in call("GET", stage.api + "/api/v1/namespaces")["items"]
                                                       if "deletionTimestamp" not in item["metadata"] and is_managed(item)],
               [namespace(entry(1, "analytics"))])
+        equal("it is refused nothing", stage.refused(), [])
     return end()
 
 

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""Where are the secrets of a run? Keys of the store (the long-lived one, and every set that stub-canopy has handed out) may be nowhere;
-the password of the repository in Secret restore-<key> and in the environment of the engine, by its own variable, and nowhere else.
+"""Where are the secrets of a run? Keys of the store (the long-lived one, and every set that stub-canopy has handed out) and tokens for
+the API server may be nowhere; the password of the repository in Secret restore-<key> and in the environment of the engine, by its own
+variable, and nowhere else.
 
   leaks.py look WORK           all objects of stub-apiserver and all logs, now
   leaks.py watch WORK RESULTS  arguments and environment of all processes of this machine, and all objects, again and again until
@@ -17,6 +18,7 @@ import os
 import pathlib
 import re
 import signal
+import ssl
 import sys
 import time
 import urllib.request
@@ -28,8 +30,8 @@ PASSWORD = "the repository's password"
 PASSWORD_VARIABLES = {"RESTIC_PASSWORD", "KOPIA_PASSWORD"}
 
 
-def get(url):
-    with urllib.request.urlopen(url, timeout=20) as answer:
+def get(url, **trust):
+    with urllib.request.urlopen(url, timeout=20, **trust) as answer:
         return json.load(answer)
 
 
@@ -55,10 +57,21 @@ class Scan:
             encoded = base64.b64encode(b"\0" * shift + raw)
             self.secrets[encoded[4 if shift else 0:-4]] = what + " in base64"
 
+    def add_token(self, user):
+        self.add((self.work / f"{user}.token").read_text().strip(), f"the token of {user} for the API server")
+
     def url(self, name):
         return "http://127.0.0.1:" + (self.work / f"{name}.port").read_text().strip()
 
+    def kube(self, path):
+        """A GET at the API server, as the one who may do everything."""
+        where = self.url("apiserver").replace("http:", "https:") + path
+        name, value = (self.work / "admin.header").read_text().strip().split(": ")
+        return get(urllib.request.Request(where, headers={name: value}), context=ssl.create_default_context(cafile=self.work / "ca.crt"))
+
     def learn(self):
+        for user in ("admin", "operator"):
+            self.add_token(user)
         for number, issued in enumerate(get(self.url("canopy") + "/_issued"), 1):
             for member in ("AccessKeyId", "SecretAccessKey", "SessionToken"):
                 self.add(issued[member], f"{member} of set {number}")
@@ -99,17 +112,16 @@ class Scan:
             its_own = ("http://127.0.0.1:" + (self.work / "throttle.port").read_text().strip()).encode()
             self.counts["proxies"] += program == "understory-proxy" and (b"S3_ENDPOINT", b"=", its_own) in environment
 
-    def resources(self, api):
+    def resources(self):
         """The path of every resource that can be listed."""
-        groups = ["/api/v1"] + ["/apis/" + group["preferredVersion"]["groupVersion"] for group in get(api + "/apis")["groups"]]
-        return [f"{group}/{resource['name']}" for group in groups for resource in get(api + group)["resources"]
+        groups = ["/api/v1"] + ["/apis/" + group["preferredVersion"]["groupVersion"] for group in self.kube("/apis")["groups"]]
+        return [f"{group}/{resource['name']}" for group in groups for resource in self.kube(group)["resources"]
                 if "list" in resource["verbs"] and "/" not in resource["name"]]
 
     def objects(self):
-        api = self.url("apiserver")
         number = rounds = 0
-        for path in self.resources(api):
-            for item in get(api + path).get("items", []):
+        for path in self.resources():
+            for item in self.kube(path).get("items", []):
                 number += 1
                 rounds += self.object(path.rsplit("/", 1)[-1], item)
         self.counts["objects"] = max(self.counts["objects"], number)

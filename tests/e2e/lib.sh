@@ -63,7 +63,7 @@ put_worklist() { cat >"$WORK/worklist.yaml"; }
 faults() { curl -fsS -m 20 -o /dev/null "$CANOPY/_faults" -d "$1"; }
 
 # setting_up WORKLIST [OPTION...]: stand-ins of its own for this scenario; the options are stub-canopy's, and those of API_OPTIONS
-# stub-apiserver's.
+# stub-apiserver's. What the operator may read of OPERATOR_NAMESPACE beyond its own is what may_read said before, once.
 setting_up()
 {
 	stop operator
@@ -73,11 +73,30 @@ setting_up()
 	echo "$1" >"$WORK/worklist.yaml"
 	write_settings
 	start_canopy "${@:2}"
-	start_apiserver "${API_OPTIONS[@]}"
+	start_apiserver --log "$WORK/requests.$scenario.log" "${API_OPTIONS[@]}"
+	RIGHTS=
 }
 API_OPTIONS=()
-# api_create PATH BODY
-api_create() { curl -fsS -m 20 -o /dev/null -H 'Content-Type: application/json' "$API$1" -d "$2"; }
+
+# may_read SECRET...: the Role of the overlay worklist-file with these names, for the scenario that comes next.
+may_read()
+{
+	RIGHTS=$WORK/worklist-rights.yaml
+	sed "s/resourceNames: \[backup-keys\]/resourceNames: [$(echo "$*" | sed 's/ /, /g')]/" \
+		"$ROOT/ops/overlays/worklist-file/rights.yaml" >"$RIGHTS"
+}
+
+# play SCENARIO...: one after another. Under the roles of ops/ the operator may do all that it asks for.
+play()
+{
+	for scenario in "$@"; do
+		"$scenario"
+		[[ " $MAY_BE_REFUSED " == *" $scenario "* ]] || check "the operator is refused nothing" none_refused
+	done
+}
+MAY_BE_REFUSED= # scenarios that are about that
+
+none_refused() { grep -q ' understory/' "$WORK/requests.$scenario.log" && never grep -E ' 403 [0-9]+ms understory/' "$WORK/requests.$scenario.log"; }
 
 # --- what there is to see
 

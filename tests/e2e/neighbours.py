@@ -183,7 +183,7 @@ def under_flood(at, good):
 def main():
     build = pathlib.Path(sys.argv[1]).resolve()
     pool = [entry(i, "analytics") for i in range(4)]
-    with Stage(build, pool[:3]) as stage:
+    with Stage(build, pool[:3], log=True) as stage:
         at = Neighbourhood(stage, pool)
         wait_until("three restores", lambda: at.jobs() == {namespace(e) for e in pool[:3]}, 60)
         good, other, gone = (at.token(e) for e in pool[:3])
@@ -197,6 +197,7 @@ def main():
         wait_until("the end of the flood", lambda: descriptors(at.operator.pid) <= open_before + FD_TOLERANCE, 60)
         check("afterwards all is as it was", at.is_given_keys(good) and at.is_live(), stage.log("operator"))
         check("no key and no token is in the log", not any(secret in stage.log("operator") for secret in (good, gone, "stub-secret")))
+        check("the operator is refused nothing", not stage.refused(), "\n".join(stage.refused()))
         at.operator.terminate()
         check("the operator ends in order", at.operator.wait(30) == 0, stage.log("operator"))
     return end()

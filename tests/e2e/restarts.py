@@ -77,7 +77,7 @@ def main():
     pool = [entry(i, "analytics" if i % 2 else "disaster-recovery") for i in range(POOL)]
     chance = random.Random(3)
     wanted, first = [], None
-    with Stage(build, pool, replicas.lines([])) as stage:
+    with Stage(build, pool, replicas.lines([]), log=True) as stage:
         operator = start_operator(stage)
         stage.canopy_wants(pool)
         for i in range(1, RESTARTS + 1):
@@ -99,6 +99,7 @@ def main():
         tolerance = SANITIZED_TOLERANCE_MIB if is_sanitized(build / "reconciler/understory") else MEMORY_TOLERANCE_MIB
         check(f"memory does not grow: {first[1]:.1f} MiB after {WARM} restarts, {last[1]:.1f} after {RESTARTS}",
               last[1] <= first[1] + tolerance)
+        check("it is refused nothing", not stage.refused(), "\n".join(stage.refused()))
         operator.terminate()
         check("it ends in order, and no leak is found", operator.wait(30) == 0, stage.log("operator"))
     return end()

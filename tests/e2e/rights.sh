@@ -1,60 +1,19 @@
 #!/bin/bash
-# The operator under the rights of ops/install.yaml and no others: a whole life on real parts, against an API server that
-# enforces them. Speaks TAP; needs root.
+# The rights of ops/install.yaml, which all end-to-end scripts run under, measured: a whole life on real parts, in which a binding counts
+# some time after it was made, as in a cluster. Afterwards the API server's log is compared with the roles (rights.py): nothing missing,
+# nothing too much. Speaks TAP; needs root.
 #
 # usage: rights.sh BUILD_FOLDER
-# The operator has the token of ServiceAccount understory, as in a cluster. A binding counts some time after it was made, as in a
-# cluster. Afterwards the API server's log is compared with the roles (rights.py): nothing missing, nothing too much.
 set -uo pipefail
 # shellcheck source=tests/e2e/lib.sh
 . "$(dirname "$0")/lib.sh" "$1" e2e-rights
 readonly MANIFESTS=$ROOT/ops/install.yaml HERE=$ROOT/tests/e2e
 
-# As the one who may do everything. curl reads the token from a file, so that it stands in no command line.
-admin() { curl -fsS -m 20 --cacert "$WORK/tls.crt" -H "@$WORK/admin.header" "$@"; }
-api() { admin "$API$1" 2>/dev/null; }
-post() { admin -H 'Content-Type: application/json' -d "$2" "$API$1"; }
-
-start_apiserver()
-{
-	rm -f "$WORK/apiserver.port"
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$WORK/tls.key" -out "$WORK/tls.crt" -days 2 \
-		-subj /CN=stub -addext subjectAltName=IP:127.0.0.1 2>>"$WORK/log/openssl.log" || return 1
-	openssl rand -hex 16 >"$WORK/admin.token"
-	echo "Authorization: Bearer $(cat "$WORK/admin.token")" >"$WORK/admin.header"
-	spawn apiserver "$STUB_APISERVER" --listen 127.0.0.1:0 --node "$WORK/node" --port-file "$WORK/apiserver.port" \
-		--tls-cert "$WORK/tls.crt" --tls-key "$WORK/tls.key" --token-file "$WORK/admin.token" --rbac "$MANIFESTS" \
-		--rbac-delay 2s --log "$WORK/requests.log"
-	wait_for 20 apiserver [ -s "$WORK/apiserver.port" ] || return 1
-	API=https://127.0.0.1:$(cat "$WORK/apiserver.port")
-	wait_for 20 apiserver api /api/v1/namespaces >/dev/null || return 1
-	post /api/v1/namespaces "{\"metadata\": {\"name\": \"$OPERATOR_NAMESPACE\"}}" >/dev/null || return 1
-	post "/api/v1/namespaces/$OPERATOR_NAMESPACE/serviceaccounts" '{"metadata": {"name": "understory"}}' >/dev/null || return 1
-	write_kubeconfig && wait_for 20 apiserver may_list
-}
-
-# In a cluster the node mounts the token; here it is asked for.
-write_kubeconfig()
-{
-	post "/api/v1/namespaces/$OPERATOR_NAMESPACE/serviceaccounts/understory/token" '{"spec": {}}' | field status token \
-		>"$WORK/operator.token" || return 1
-	echo "Authorization: Bearer $(cat "$WORK/operator.token")" >"$WORK/operator.header"
-	export KUBECONFIG=$WORK/kubeconfig
-	cat >"$KUBECONFIG" <<-EOC
-		apiVersion: v1
-		kind: Config
-		current-context: stub
-		contexts: [{name: stub, context: {cluster: stub, user: understory}}]
-		clusters: [{name: stub, cluster: {server: "$API", certificate-authority: tls.crt}}]
-		users: [{name: understory, user: {tokenFile: operator.token}}]
-	EOC
-}
-
 # The answer to one create of each kind is lost, so that what is there already is looked at and adopted. Of Secrets it is one of a
 # replica: the operator makes its CA before.
 lose_answers()
 {
-	admin -o /dev/null "$API/_faults" -d "$(python3 -c '
+	kube -o /dev/null "$API/_faults" -d "$(python3 -c '
 import json
 kinds = ["*/namespaces", "*/rolebindings", "*/serviceaccounts", "*/networkpolicies", "*/nauru-*/secrets", "*/persistentvolumeclaims",
     "*/jobs", "*/deployments"]
@@ -62,7 +21,7 @@ print(json.dumps([{"verb": "create", "path": kind, "times": 1, "reset": True, "a
 }
 
 # The status that a GET with the operator's token gets.
-as_operator() { curl -sS -m 20 --cacert "$WORK/tls.crt" -H "@$WORK/operator.header" -o /dev/null -w '%{http_code}' "$API$1"; }
+as_operator() { curl -sS -m 20 --cacert "$WORK/ca.crt" -H "@$WORK/operator.header" -o /dev/null -w '%{http_code}' "$API$1"; }
 may_list() { [ "$(as_operator /api/v1/namespaces)" = 200 ]; }
 is_refused() { [ "$(as_operator "$1")" = 403 ]; }
 one_round_left() { [ "$(api "/api/v1/namespaces/$1/persistentvolumeclaims" | grep -o '"name": *"pgdata-' | wc -l)" = 1 ]; }
@@ -86,7 +45,9 @@ whole_life()
 	local ns
 	setting_up "$(entry $VERIFY verify "$SNAPSHOT_1"; entry $ANALYTICS analytics "$SNAPSHOT_1"
 		entry $RECOVERY disaster-recovery "$SNAPSHOT_1")"
-	check "somebody else's Namespace has a replica's name" post /api/v1/namespaces \
+	check "the operator's roles count" comes 20 may_list
+	export KUBECONFIG=$OPERATOR_KUBECONFIG # status too, as it does in the operator's pod
+	check "somebody else's Namespace has a replica's name" api_create /api/v1/namespaces \
 		"{\"metadata\": {\"name\": \"$(name_of $RECOVERY nauru-disaster-recovery)\"}}"
 	check "the API server enforces the roles of ops/" is_refused /api/v1/secrets
 	lose_answers
@@ -128,9 +89,10 @@ read -r SNAPSHOT_1 _ <<<"$(backup base)"
 "$ROOT/fixtures/source/source.sh" change "$SOURCE"
 read -r SNAPSHOT_2 _ <<<"$(backup crashed)"
 scenario=whole_life
+API_OPTIONS=(--rbac-delay 2s)
 whole_life
 scenario=rights
 while IFS=$'\t' read -r result what detail; do
 	check "$what" sh -c "echo \"\$1\"; [ $result = ok ]" sh "$detail"
-done < <(/usr/bin/python3 "$HERE/rights.py" "$MANIFESTS" "$WORK/requests.log")
+done < <(/usr/bin/python3 "$HERE/rights.py" "$MANIFESTS" "$WORK/requests.whole_life.log")
 tap_end

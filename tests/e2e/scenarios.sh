@@ -39,9 +39,8 @@ happy_path()
 	check "the certificate is the replica's own" says 'DNS:postgres, DNS:postgres.'"$ns, DNS:postgres.$ns.svc, DNS:postgres.$ns.svc.cluster.local" \
 		certificate_of "$ns"
 	since=$(annotation "$ns" tls-renew-at)
-	curl -fsS -m 20 -o /dev/null -X DELETE "$API/api/v1/namespaces/$ns/secrets/postgres-tls"
-	curl -fsS -m 20 -o /dev/null -X PATCH -H 'Content-Type: application/merge-patch+json' "$API/api/v1/namespaces/$ns" \
-		-d '{"metadata": {"annotations": {"pgro.bes.au/tls-renew-at": "2026-01-01T00:00:00Z"}}}'
+	api_delete "/api/v1/namespaces/$ns/secrets/postgres-tls"
+	api_patch "/api/v1/namespaces/$ns" '{"metadata": {"annotations": {"pgro.bes.au/tls-renew-at": "2026-01-01T00:00:00Z"}}}'
 	check "a certificate whose time has come is renewed" comes 20 is_renewed "$ns" "$since"
 	check "the report says how long each phase took" test "$(report_of $ANALYTICS durations | keys)" = 'checks recovery restore start'
 	check "and what took part in it" test "$(report_of $ANALYTICS versions | keys)" = 'engine image image_id operator server'
@@ -303,6 +302,7 @@ restarted_in_the_middle()
 worklist_file()
 {
 	local ns key
+	may_read nauru
 	setting_up '[]'
 	# shellcheck disable=SC1091
 	. "$WORK/s3/keys/backup.key"
@@ -335,6 +335,7 @@ as_it_was()
 		flavours:
 		  acme: {image: registry.example.org/acme/postgres, pullSecret: registry, preload: [pg_stat_statements]}
 	EOC
+	may_read nauru login registry
 	setting_up '[]'
 	# shellcheck disable=SC1091
 	. "$WORK/s3/keys/backup.key"
@@ -356,8 +357,7 @@ as_it_was()
 	check "a password that is not the source's fails the round" comes 90 says 'login of the source was refused' \
 		replica $ANALYTICS "$SERVER" last_error
 	check "the credentials are to blame" test "$(annotation "$ns" last-report | field health_details owner)" = credentials
-	curl -fsS -m 20 -o /dev/null -X PATCH -H 'Content-Type: application/merge-patch+json' \
-		"$API/api/v1/namespaces/$OPERATOR_NAMESPACE/secrets/login" -d "{\"stringData\": {\"password\": \"$CLINIC_PASSWORD\"}}"
+	api_patch "/api/v1/namespaces/$OPERATOR_NAMESPACE/secrets/login" "{\"stringData\": {\"password\": \"$CLINIC_PASSWORD\"}}"
 	force_refresh "$ns"
 	check "with the right one the replica becomes active" comes 90 state_is $ANALYTICS active
 	check "its report is settled" comes 20 report_is $ANALYTICS landed
@@ -384,8 +384,7 @@ make_secret()
 	api_create "/api/v1/namespaces/$OPERATOR_NAMESPACE/secrets" "{\"apiVersion\": \"v1\", \"kind\": \"Secret\", \"metadata\":
 		{\"name\": \"$1\"}, \"type\": \"${3:-Opaque}\", \"stringData\": {$2}}"
 }
-force_refresh() { curl -fsS -m 20 -o /dev/null -X PATCH -H 'Content-Type: application/merge-patch+json' "$API/api/v1/namespaces/$1" \
-	-d '{"metadata": {"annotations": {"pgro.bes.au/force-refresh": "now"}}}'; }
+force_refresh() { api_patch "/api/v1/namespaces/$1" '{"metadata": {"annotations": {"pgro.bes.au/force-refresh": "now"}}}'; }
 # In anything but Secrets, in logs or arguments.
 password_is_shown() {
 	{ cat "$WORK/log/operator.log" "$WORK"/node/*/*/*.log
@@ -395,7 +394,7 @@ password_is_shown() {
 }
 
 test_healthy() { annotation "$1" last-report | field replica_healthy | grep true; }
-api_faults() { curl -fsS -m 20 -o /dev/null "$API/_faults" -d "$1"; }
+api_faults() { kube -o /dev/null "$API/_faults" -d "$1"; }
 
 # What is in the way in the cluster: a foreign Namespace, a right that is missing, a Namespace that does not go.
 bad_cluster()
@@ -421,53 +420,28 @@ bad_cluster()
 	start_operator
 	check "a replica is restored" comes 60 state_is $ANALYTICS active
 	ns=$(namespace_of $ANALYTICS)
-	curl -fsS -m 20 -o /dev/null -X PATCH -H 'Content-Type: application/merge-patch+json' "$API/api/v1/namespaces/$ns" \
-		-d '{"metadata": {"finalizers": ["example.org/stays"]}}'
-	curl -fsS -m 20 -o /dev/null -X DELETE "$API/api/v1/namespaces/$ns"
+	api_patch "/api/v1/namespaces/$ns" '{"metadata": {"finalizers": ["example.org/stays"]}}'
+	api_delete "/api/v1/namespaces/$ns"
 	check "a Namespace that stays Terminating is shown as such" comes 20 state_is $ANALYTICS terminating
 	sleep 3
 	check "its finalizer is not stripped" test "$(api "/api/v1/namespaces/$ns" | field metadata finalizers 0)" = example.org/stays
-	curl -fsS -m 20 -o /dev/null -X PATCH -H 'Content-Type: application/merge-patch+json' "$API/api/v1/namespaces/$ns" \
-		-d '{"metadata": {"finalizers": null}}'
+	api_patch "/api/v1/namespaces/$ns" '{"metadata": {"finalizers": null}}'
 	check "when it is gone the replica is made anew" comes 90 state_is $ANALYTICS active
 }
 
-# TLS with a private CA and a token, as a real API server has it.
+# A person's mistakes at an API server with TLS and tokens, as all scenarios have it.
 over_tls()
 {
-	local port ca=$WORK/tls/ca.crt
-	stop apiserver
-	stop operator
-	mkdir -p "$WORK/tls"
-	(cd "$WORK/tls" && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=ca' -keyout ca.key -out ca.crt \
-		-days 2 -addext basicConstraints=critical,CA:TRUE && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-		-subj '/CN=server' -keyout tls.key -out tls.csr && openssl x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -days 2 -out tls.crt \
-		-extfile <(echo subjectAltName=IP:127.0.0.1) && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
-		-subj '/CN=ca' -keyout other.key -out other.crt -days 2 && openssl rand -hex 16 >token) >"$WORK/log/openssl.log" 2>&1
-	rm -f "$WORK/apiserver.port"
-	spawn apiserver "$STUB_APISERVER" --listen 127.0.0.1:0 --port-file "$WORK/apiserver.port" --tls-cert "$WORK/tls/tls.crt" \
-		--tls-key "$WORK/tls/tls.key" --token-file "$WORK/tls/token"
-	check "the API server is up" wait_for 20 apiserver [ -s "$WORK/apiserver.port" ]
-	port=$(cat "$WORK/apiserver.port")
-	write_kubeconfig "$ca" "$(cat "$WORK/tls/token")" "$port"
+	setting_up "$(entry $ANALYTICS analytics "$SNAPSHOT_1")"
 	check "TLS and token are accepted" exits 0 "$UNDERSTORY" status
-	write_kubeconfig "$ca" wrong "$port"
+	openssl rand -hex 16 >"$WORK/wrong.token"
+	write_kubeconfig "$KUBECONFIG" wrong.token
 	check "a wrong token is refused" exits 1 "$UNDERSTORY" status
 	check "and named" says Unauthorized "$UNDERSTORY" status
-	write_kubeconfig "$WORK/tls/other.crt" "$(cat "$WORK/tls/token")" "$port"
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=stub -keyout "$WORK/other.key" -out "$WORK/other.crt" \
+		-days 2 2>>"$WORK/log/openssl.log"
+	write_kubeconfig "$KUBECONFIG" admin.token other.crt
 	check "another CA is refused" exits 1 "$UNDERSTORY" status
-}
-
-write_kubeconfig()
-{
-	cat >"$KUBECONFIG" <<-EOC
-		apiVersion: v1
-		kind: Config
-		current-context: stub
-		contexts: [{name: stub, context: {cluster: stub, user: stub}}]
-		clusters: [{name: stub, cluster: {server: "https://127.0.0.1:$3", certificate-authority: "$1"}}]
-		users: [{name: stub, user: {token: "$2"}}]
-	EOC
 }
 
 # One leads, the other waits; the leader is stopped in the middle of a restore for longer than its Lease lasts, then goes on.
@@ -479,7 +453,7 @@ two_operators()
 	check "the first leads" comes 20 metric_is 'understory_leader 1'
 	check "and says so by an Event" comes 5 event_is LeaderElection
 	second=127.0.0.1:$(free_ports 1)
-	spawn second env "CANOPY_BASE_URL=$CANOPY" "KUBECONFIG=$KUBECONFIG" CREDENTIALS=direct "S3_ENDPOINT=$S3_ENDPOINT" \
+	spawn second env "CANOPY_BASE_URL=$CANOPY" "KUBECONFIG=$OPERATOR_KUBECONFIG" CREDENTIALS=direct "S3_ENDPOINT=$S3_ENDPOINT" \
 		CANOPY_RECONCILE_INTERVAL_SECS=1 "METRICS_ADDR=$second" "OPERATOR_NAMESPACE=$OPERATOR_NAMESPACE" \
 		"UNDERSTORY_CONFIG=$WORK/understory.yaml" "$UNDERSTORY" run
 	check "the second is ready" wait_for 20 second curl -fsS -m 2 -o /dev/null "http://$second/readyz"
@@ -601,7 +575,6 @@ read -r SNAPSHOT_2 _ <<<"$(backup crashed)"
 check "two snapshots" test -n "$SNAPSHOT_1" -a -n "$SNAPSHOT_2" -a "$SNAPSHOT_1" != "$SNAPSHOT_2"
 [ $# -gt 0 ] || set -- happy_path credentials_refused report_round_trip worklist_fails failed_round broken_backup standing \
 	restarted_in_the_middle worklist_file bad_cluster over_tls two_operators through_proxy direct_credentials as_it_was by_load_balancer command_line
-for scenario in "$@"; do
-	"$scenario"
-done
+MAY_BE_REFUSED=bad_cluster
+play "$@"
 tap_end

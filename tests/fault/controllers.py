@@ -9,6 +9,7 @@ import json
 import threading
 import time
 
+import people
 from replicas import RECORDINGS
 from stage import P, call
 
@@ -46,10 +47,9 @@ class Controllers:
             thread.join(30)
 
     def watch(self, kind):
-        host = self.api.removeprefix("http://")
-        connection = http.client.HTTPConnection(host, timeout=600)
+        connection, headers = people.connect(self.api, 600)
         try:
-            connection.request("GET", PATHS[kind] + "?watch=1", headers={"User-Agent": "controllers"})
+            connection.request("GET", PATHS[kind] + "?watch=1", headers={"User-Agent": "controllers", **headers})
             answer = connection.getresponse()
             for line in answer:
                 self.take(kind, json.loads(line))

@@ -186,7 +186,7 @@ def answers(url):
 def check_run(pod, stage):
     port = free_port()
     process = stage.spawn("pod", pod.command(
-        "understory", "run", mounts=[(stage.dir, "/mnt")], KUBECONFIG="/mnt/kubeconfig", CANOPY_BASE_URL=stage.canopy, CREDENTIALS="direct",
+        "understory", "run", mounts=[(stage.dir, "/mnt")], KUBECONFIG="/mnt/operator.kubeconfig", CANOPY_BASE_URL=stage.canopy, CREDENTIALS="direct",
         OPERATOR_NAMESPACE=OPERATOR_NAMESPACE, METRICS_ADDR=f"127.0.0.1:{port}", CANOPY_RECONCILE_INTERVAL_SECS="1"))
     base = f"http://127.0.0.1:{port}"
     wait_until("the pod", lambda: process.poll() is not None or answers(base + "/readyz") == "ok\n", 60)
