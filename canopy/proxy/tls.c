@@ -15,6 +15,7 @@
 #define CIPHERSUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 
 struct tls_context {
+	size_t holders; // its owner and each connection: OpenSSL's objects use the method until they are freed
 	SSL_CTX *ctx;
 	BIO_METHOD *method;
 	const struct tls_transport *transport;
@@ -111,6 +112,7 @@ int tls_context_new(const char *ca_file, const struct tls_transport *transport, 
 	if (made == NULL)
 		return error_no_memory(err, "TLS");
 	AUTO(tls_context) struct tls_context *context = made;
+	context->holders = 1;
 	context->transport = transport;
 	context->ctx = SSL_CTX_new(TLS_client_method());
 	if (context->ctx == NULL)
@@ -123,7 +125,7 @@ int tls_context_new(const char *ca_file, const struct tls_transport *transport, 
 
 void tls_context_free(struct tls_context *context)
 {
-	if (context == NULL)
+	if (context == NULL || --context->holders > 0)
 		return;
 	SSL_SESSION_free(context->session);
 	SSL_CTX_free(context->ctx);
@@ -158,6 +160,7 @@ int tls_new(struct tls_context *context, const char *name, void *arg, struct tls
 		return error_no_memory(err, "TLS");
 	}
 	tls->context = context;
+	context->holders++;
 	tls->arg = arg;
 	(void)snprintf(tls->name, sizeof(tls->name), "%s", name);
 	BIO_set_data(bio, tls);
@@ -184,6 +187,7 @@ void tls_free(struct tls *tls)
 	if (tls == NULL)
 		return;
 	SSL_free(tls->ssl);
+	tls_context_free(tls->context);
 	free(tls);
 }
 

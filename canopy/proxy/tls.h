@@ -28,7 +28,7 @@ struct tls;
 // ca_file NULL: the system's certificates. transport outlives the context.
 MUST_CHECK int tls_context_new(
 	const char *ca_file, const struct tls_transport *transport, struct tls_context **out, struct error *err);
-void tls_context_free(struct tls_context *context);
+void tls_context_free(struct tls_context *context); // lives on until the last of its connections is freed
 DEFINE_AUTO(struct tls_context, tls_context, tls_context_free)
 
 // name: a host name (also sent as SNI) or an IP address. The last session with that name is resumed where the server agrees.

@@ -191,6 +191,7 @@ static int begin_tls(struct buf *made, struct error *err)
 	torture_end();
 	if (rc == 0)
 		torture_say(made, "%d", tls_handshake(by_name, err));
+	tls_context_free(TAKE_PTR(context)); // the connections outlive their pool
 	tls_free(by_name);
 	tls_free(by_address);
 	return rc;
