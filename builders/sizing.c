@@ -40,6 +40,7 @@ int build_resize(const struct build *b, const char *uid, json_t **out, struct er
 {
 	char sizing[BUILD_SIZING_SIZE];
 	build_sizing(&b->sizing, sizing);
+	json_begin();
 	json_t *made = json_pack("{s:{s:s, s:{s:s}}, s:{s:{s:{s:[{s:s, s:o}], s:[{s:s, s:o}]}}}}",
 		"metadata",
 			"uid", uid,
@@ -47,6 +48,6 @@ int build_resize(const struct build *b, const char *uid, json_t **out, struct er
 		"spec", "template", "spec",
 			"initContainers", "name", CONTAINER_PREPARE, "resources", resources(&b->sizing),
 			"containers", "name", CONTAINER_POSTGRES, "resources", resources(&b->sizing));
-	return json_made(made, "resize", out, err);
+	return json_made_whole(made, "resize", out, err);
 }
 // clang-format on
