@@ -2,6 +2,7 @@
 #include "tests/support/torture.h"
 
 #include <errno.h>
+#include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
 
@@ -44,4 +45,33 @@ int __wrap_gnutls_certificate_set_x509_key_mem2(gnutls_certificate_credentials_t
 	bool fails = torture_fails("gnutls_certificate_set_x509_key_mem2", ENOMEM);
 	return fails ? GNUTLS_E_MEMORY_ERROR
 		     : __real_gnutls_certificate_set_x509_key_mem2(to, cert, key, format, password, flags);
+}
+
+int __real_gnutls_privkey_init(gnutls_privkey_t *out);
+int __wrap_gnutls_privkey_init(gnutls_privkey_t *out);
+int __wrap_gnutls_privkey_init(gnutls_privkey_t *out)
+{
+	return torture_fails("gnutls_privkey_init", ENOMEM) ? GNUTLS_E_MEMORY_ERROR : __real_gnutls_privkey_init(out);
+}
+
+int __real_gnutls_privkey_import_x509_raw(
+	gnutls_privkey_t to, const gnutls_datum_t *key, gnutls_x509_crt_fmt_t format, const char *password, unsigned int flags);
+int __wrap_gnutls_privkey_import_x509_raw(
+	gnutls_privkey_t to, const gnutls_datum_t *key, gnutls_x509_crt_fmt_t format, const char *password, unsigned int flags);
+int __wrap_gnutls_privkey_import_x509_raw(
+	gnutls_privkey_t to, const gnutls_datum_t *key, gnutls_x509_crt_fmt_t format, const char *password, unsigned int flags)
+{
+	bool fails = torture_fails("gnutls_privkey_import_x509_raw", ENOMEM);
+	return fails ? GNUTLS_E_MEMORY_ERROR : __real_gnutls_privkey_import_x509_raw(to, key, format, password, flags);
+}
+
+int __real_gnutls_pcert_list_import_x509_raw(
+	gnutls_pcert_st *list, unsigned int *count, const gnutls_datum_t *data, gnutls_x509_crt_fmt_t format, unsigned int flags);
+int __wrap_gnutls_pcert_list_import_x509_raw(
+	gnutls_pcert_st *list, unsigned int *count, const gnutls_datum_t *data, gnutls_x509_crt_fmt_t format, unsigned int flags);
+int __wrap_gnutls_pcert_list_import_x509_raw(
+	gnutls_pcert_st *list, unsigned int *count, const gnutls_datum_t *data, gnutls_x509_crt_fmt_t format, unsigned int flags)
+{
+	bool fails = torture_fails("gnutls_pcert_list_import_x509_raw", ENOMEM);
+	return fails ? GNUTLS_E_MEMORY_ERROR : __real_gnutls_pcert_list_import_x509_raw(list, count, data, format, flags);
 }
