@@ -74,15 +74,16 @@ void __wrap_checks_forget(struct checks *checks, const char *namespace, const ch
 static char *worklist_text(const struct cluster *cluster)
 {
 	char *text = NULL;
-	bool has_params = cluster->entry != NULL && strstr(cluster->entry, "\"params\"") != NULL;
-	int len = cluster->entry == NULL
+	const char *entry = cluster->entry;
+	bool has_params = entry != NULL && strstr(entry, "\"params\"") != NULL;
+	int len = entry == NULL
 			  ? asprintf(&text, "[]")
 			  : asprintf(&text,
 				    "[{\"replica_id\":\"" SCENE_REPLICA_ID "\",\"group_id\":\"" SCENE_GROUP_ID
 				    "\",\"server_id\":\"" SCENE_SERVER_ID
 				    "\",\"type\":\"tamanu-postgres\",\"intent\":\"%s\",\"name\":\"Nauru prod "
 				    "analytics\",%s\"storage\":\"s3\",\"bucket\":\"b\",\"prefix\":\"p\",\"region\":\"r\"%s}]",
-				    cluster->intent, has_params ? "" : "\"params\":{},", cluster->entry);
+				    cluster->intent, has_params ? "" : "\"params\":{},", entry);
 	if (len < 0)
 		abort();
 	return text;
@@ -457,6 +458,16 @@ static void say_objects(struct buf *out)
 					  json_find_str(object, "metadata", "name")),
 				err);
 	}
+}
+
+int cluster_count_asked(struct cluster *cluster, const char *path)
+{
+	int count = 0;
+	const struct http_server_request *request;
+	(void)cluster;
+	for (size_t i = 0; (request = http_server_request(canopy, i)) != NULL; i++)
+		count += strncmp(request->target, path, strlen(path)) == 0;
+	return count;
 }
 
 // Where canopy takes none, how often it was tried does not matter.

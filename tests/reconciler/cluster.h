@@ -8,21 +8,24 @@
 #define TESTS_RECONCILER_CLUSTER_H
 
 #include "reconciler/manager.h"
+#include <stdatomic.h>
 
 struct cluster {
 	struct manager op;
 	struct check_result checked; // with check CHECK_DONE
 	enum check_state check;
 	int checks_started;
-	int canopy_status;      // of every answer of canopy but the worklist; 0: all is well
-	int credentials_status; // the same of credentials alone
-	const char *entry;      // members of the one entry after its name, as scene_entry() takes them; NULL: an empty worklist
+	atomic_int canopy_status; // of every answer of canopy but the worklist; 0: all is well
+	int credentials_status;   // the same of credentials alone
+	const char
+		*_Atomic entry; // members of the one entry after its name, as scene_entry() takes them; NULL: an empty worklist
 	const char *intent;
 	int exit_code; // with which a restore Job that fails has ended; 0: 11
 };
 
 // Made for Namespaces of SCENE_REPLICA_ID on SCENE_SERVER_ID; intent is "verify", "analytics" and so on. kept: a file of
-// cluster_keep(), NULL for an empty cluster. Fails the test when something cannot be had.
+// cluster_keep(), NULL for an empty cluster. canopy_status and entry may be changed while others ask canopy. Fails the test when
+// something cannot be had.
 void cluster_open(struct cluster *cluster, const char *intent, const char *kept);
 void cluster_close(struct cluster *cluster);
 
@@ -67,6 +70,9 @@ char *cluster_token(struct cluster *cluster);
 
 // A Secret of OPERATOR_NAMESPACE; data holds base64.
 void cluster_make_secret(struct cluster *cluster, const char *name, json_t *data);
+
+// How many requests for this path came to canopy.
+int cluster_count_asked(struct cluster *cluster, const char *path);
 
 // How everything stands, for comparing: the Namespace's state and what else does not differ from run to run, the names of all
 // objects but Events, and the reports that canopy took. Each report comes once; the text says so when one came twice or with
