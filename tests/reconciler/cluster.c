@@ -42,6 +42,9 @@ int __wrap_checks_start(struct checks *checks, const struct check_request *reque
 	(void)err;
 	assert_string_equal(request->namespace, SCENE_NAMESPACE);
 	current->checks_started++;
+	(void)snprintf(current->checked_as, sizeof(current->checked_as), "%s%s%s",
+		request->source_user == NULL ? "" : request->source_user, request->source_database == NULL ? "" : "@",
+		request->source_database == NULL ? "" : request->source_database);
 	return 0;
 }
 
@@ -440,6 +443,16 @@ static void say_namespace(struct buf *out)
 	}
 }
 
+// What a Deployment gives its database, where that is limited.
+static void say_memory(const json_t *deployment, struct buf *out)
+{
+	struct error err = {0};
+	const json_t *container = json_array_get(json_find(deployment, "spec", "template", "spec", "containers"), 0);
+	const char *memory = json_find_str(container, "resources", "limits", "memory");
+	if (memory != NULL)
+		assert_ok(buf_addf(out, &err, " with %s", memory), err);
+}
+
 static void say_objects(struct buf *out)
 {
 	struct error err = {0};
@@ -452,11 +465,13 @@ static void say_objects(struct buf *out)
 			(kind->flags & KIND_NAMESPACED) == 0)
 			continue;
 		assert_ok(store_list(api.store, kind->key, SCENE_NAMESPACE, &all, NULL, &err), err);
-		json_array_foreach (all, i, object)
+		json_array_foreach (all, i, object) {
 			assert_ok(buf_addf(out, &err, "%s%s/%s", out->len == 0 ? "" : " ",
 					  kind->short_name == NULL ? kind->plural : kind->short_name,
 					  json_find_str(object, "metadata", "name")),
 				err);
+			say_memory(object, out);
+		}
 	}
 }
 

@@ -15,6 +15,7 @@ struct cluster {
 	struct check_result checked; // with check CHECK_DONE
 	enum check_state check;
 	int checks_started;
+	char checked_as[64]; // the login of the source that the last one was started with, "user@database"; "": the operator's
 	atomic_int canopy_status; // of every answer of canopy but the worklist; 0: all is well
 	int credentials_status;   // the same of credentials alone
 	const char

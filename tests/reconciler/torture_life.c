@@ -138,7 +138,7 @@ static void is_not_wanted(struct cluster *c)
 
 static void wants_more_memory(struct cluster *c)
 {
-	c->entry = ",\"snapshot_id\":\"s1\",\"snapshot_at\":\"2026-11-20T10:00:00Z\",\"params\":{\"memory\":\"3Gi\"}";
+	c->entry = ",\"snapshot_id\":\"s1\",\"snapshot_at\":\"2026-11-20T10:00:00Z\",\"params\":{\"memory_limit\":\"3Gi\"}";
 }
 
 static void is_as_it_was(struct cluster *c)
@@ -248,7 +248,7 @@ struct moment {
 		"last-verification-reported-round=" FIRST " po/postgres-" FIRST " po/restore-" FIRST                             \
 		"-x svc/postgres secrets/analytics-credentials secrets/postgres-" FIRST                                          \
 		" secrets/postgres-superuser secrets/postgres-tls secrets/restore-" FIRST " sa/restore pvc/pgdata-" FIRST        \
-		" jobs/restore-" FIRST " deploy/postgres-" FIRST " " REST "; reports: 0")                                        \
+		" jobs/restore-" FIRST " deploy/postgres-" FIRST " with 3Gi " REST "; reports: 0")                               \
 	X(renews, "its certificate is old", "analytics", until_certificate_is_old, is_as_it_was,                                 \
 		"restore-state=active active-round=" FIRST " round=" FIRST                                                       \
 		" attempt=1 last-verdict=clean catalogs desired-snapshot-id=s1 last-restored-snapshot-id=s1 "                    \
