@@ -128,7 +128,7 @@ static const char *environment(const char *name)
 		return "proxy:1";
 	if (strcmp(name, "TEARDOWN_GUARD") == 0)
 		return "off"; // it would hold the only replica for two minutes
-	if (strcmp(name, "PGRO_BROKER_LISTEN_ADDR") == 0)
+	if (strcmp(name, "PGRO_BROKER_LISTEN_ADDR") == 0 || strcmp(name, "METRICS_ADDR") == 0)
 		return "127.0.0.1:0";
 	return strcmp(name, "CANOPY_BASE_URL") == 0 ? http_server_url(canopy) : NULL;
 }

@@ -1,6 +1,7 @@
-// Torture (tests/support/torture.h) of the programs that look once, and of what puts the operator together: against the stub's
+// Torture (tests/support/torture.h) of the programs that look once, and of the operator's beginning and end: against the stub's
 // API server with a replica that serves, and one that is being restored.
 #include "reconciler/plan.h"
+#include "reconciler/run.h"
 #include "reconciler/status.h"
 #include "reconciler/why.h"
 #include "reconciler/wiring.h"
@@ -11,6 +12,7 @@
 #include "tests/support/cmocka.h"
 #include "tests/support/redirect.h"
 #include "tests/support/torture.h"
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -30,9 +32,16 @@ static const struct settings *open_cluster(void)
 	return c.op.settings;
 }
 
+// It is the operator's, not that of any thread of the test.
+static void ending_signal(sigset_t *out)
+{
+	(void)sigemptyset(out);
+	(void)sigaddset(out, SIGTERM);
+}
+
 enum command { PLAN, STATUS, WHY };
 
-static int run(enum command command, const struct output *output, struct buf *made, struct error *err)
+static int look(enum command command, const struct output *output, struct buf *made, struct error *err)
 {
 	const struct settings *settings = open_cluster();
 	bool something = false;
@@ -49,30 +58,30 @@ static int run(enum command command, const struct output *output, struct buf *ma
 
 static int plan_as_table(struct buf *made, struct error *err)
 {
-	return run(PLAN, &(struct output){.format = OUTPUT_TABLE}, made, err);
+	return look(PLAN, &(struct output){.format = OUTPUT_TABLE}, made, err);
 }
 
 static int plan_as_json(struct buf *made, struct error *err)
 {
 	c.entry = NULL; // something to say
-	int rc = run(PLAN, &(struct output){.format = OUTPUT_JSON}, made, err);
+	int rc = look(PLAN, &(struct output){.format = OUTPUT_JSON}, made, err);
 	c.entry = ",\"snapshot_id\":\"s1\",\"snapshot_at\":\"2026-11-20T10:00:00Z\"";
 	return rc;
 }
 
 static int status_as_table(struct buf *made, struct error *err)
 {
-	return run(STATUS, &(struct output){.format = OUTPUT_TABLE, .has_colours = true}, made, err);
+	return look(STATUS, &(struct output){.format = OUTPUT_TABLE, .has_colours = true}, made, err);
 }
 
 static int status_as_json(struct buf *made, struct error *err)
 {
-	return run(STATUS, &(struct output){.format = OUTPUT_JSON}, made, err);
+	return look(STATUS, &(struct output){.format = OUTPUT_JSON}, made, err);
 }
 
 static int why_it_is_so(struct buf *made, struct error *err)
 {
-	return run(WHY, &(struct output){.format = OUTPUT_TABLE, .namespace = SCENE_NAMESPACE}, made, err);
+	return look(WHY, &(struct output){.format = OUTPUT_TABLE, .namespace = SCENE_NAMESPACE}, made, err);
 }
 
 static int put_together(struct buf *made, struct error *err)
@@ -89,6 +98,23 @@ static int put_together(struct buf *made, struct error *err)
 	return rc;
 }
 
+// A signal is there already: the operator starts, and ends.
+static int run_and_end(struct buf *made, struct error *err)
+{
+	const struct settings *settings = open_cluster();
+	const struct timespec no_time = {0};
+	sigset_t set;
+	ending_signal(&set);
+	(void)kill(getpid(), SIGTERM);
+	torture_begin();
+	int rc = run(settings, err);
+	torture_end();
+	(void)sigtimedwait(&set, NULL, &no_time); // where it did not come so far
+	if (rc == 0)
+		torture_say(made, "it ended");
+	return rc;
+}
+
 int main(void)
 {
 	static const struct torture_case cases[] = {
@@ -97,8 +123,12 @@ int main(void)
 		{.name = "status", .run = status_as_table, .is_once_a_place = true},
 		{.name = "status -o json", .run = status_as_json, .is_once_a_place = true},
 		{.name = "why", .run = why_it_is_so, .is_once_a_place = true},
+		{.name = "the operator starts and ends", .run = run_and_end, .is_once_a_place = true},
 		{.name = "the operator is put together", .run = put_together, .is_once_a_place = true},
 	};
+	sigset_t set;
+	ending_signal(&set);
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	log_setup(LOG_ERROR, LOG_LOGFMT);
 	int failures = torture_main("reconciler/torture_commands", cases, sizeof(cases) / sizeof(cases[0]));
 	cluster_close(&c);
