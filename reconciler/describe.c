@@ -317,6 +317,31 @@ static int64_t ready_timeout_ms(const struct describe_facts *f)
 	return intent < 0 ? -1 : f->settings->intents[intent].ready_timeout_ms;
 }
 
+// The init step. How far it is only its log says: nothing that the operator sees counts what was replayed or loaded.
+static void preparing(const struct describe_facts *f, const struct pod_view *pod, struct description *out)
+{
+	const struct replica *r = f->replica;
+	const struct pod_view *restored = scene_pod(f->scene, r->round, true);
+	struct restore_message said = {0};
+	char id[SNAPSHOT_SHOWN + 1], bytes[WORDS_SIZE], since[WORDS_SIZE];
+	bool is_load = restored != NULL && restore_message_parse(restored->message, &said) && round_is_load(&said);
+	const char *meanwhile = still_serves(f) ? "; the round before it serves meanwhile" : "";
+
+	out->stage = is_load ? "load" : "recovery";
+	out->since_ms = pod->prepare_started_at_ms;
+	SAY(out->says,
+		is_load ? "Loads the dumps of snapshot %s, attempt %d%s" : "Recovers the database of snapshot %s, attempt %d%s",
+		short_id(r->round_snapshot_id, id), r->attempt, meanwhile);
+	SAY(out->waits_for, is_load ? "its dumps to be loaded" : "recovery to end");
+	SAY(out->next, "PostgreSQL is started for its checks; the round fails when nothing moves for 15 min");
+	if (!is_load || said.bytes < 0)
+		return;
+	words_bytes(said.bytes, bytes);
+	words_duration(f->now_ms - pod->prepare_started_at_ms, since);
+	(void)snprintf(
+		out->progress, sizeof(out->progress), "%.24s of dumps, for %.24s; how much is left is not known", bytes, since);
+}
+
 static void starting(const struct describe_facts *f, struct description *out)
 {
 	const struct replica *r = f->replica;
@@ -340,6 +365,8 @@ static void starting(const struct describe_facts *f, struct description *out)
 	} else if (is_checked) {
 		SAY(out->waits_for, "the checks of the database");
 		SAY(out->next, "It serves, or its round has failed; either is reported");
+	} else if (round_is_recovering(pod)) {
+		preparing(f, pod, out);
 	} else {
 		if (pod == NULL)
 			SAY(out->waits_for, "PostgreSQL to come up; it has no pod yet");

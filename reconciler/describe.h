@@ -45,7 +45,7 @@ extern const char *const describe_tone_text[];
 // Empty texts and REPLICA_NEVER: there is nothing to say.
 struct description {
 	const char *state; // a text of enum replica_state, or "absent"
-	const char *stage; // one word: queued, restore, start, checks, report, settled, deletion, ...
+	const char *stage; // one word: queued, restore, load, recovery, start, checks, report, settled, deletion, ...
 	enum describe_tone tone;
 	char says[DESCRIBE_TEXT_SIZE]; // what it is at
 	int64_t since_ms;

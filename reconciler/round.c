@@ -279,6 +279,12 @@ bool round_is_recovering(const struct pod_view *pod)
 	return pod != NULL && pod->prepare == PREPARE_RUNNING && !pod->of.is_deleting;
 }
 
+bool round_is_load(const struct restore_message *said)
+{
+	const struct engine *engine = engine_said(said->engine);
+	return engine != NULL && engine->prepare.script != NULL;
+}
+
 // By the wall clock, where nobody has watched it.
 static int64_t waited_ms(const struct round_view *v, const struct deployment_view *deployment, const struct pod_view *pod)
 {
@@ -299,6 +305,12 @@ static bool is_out_of_time(const struct round_view *v, const struct deployment_v
 	return !round_is_recovering(pod) && waited_ms(v, deployment, pod) > v->sizing.ready_timeout_ms;
 }
 
+static bool is_load(const struct round_view *v)
+{
+	const struct restore_message said = round_said(v);
+	return round_is_load(&said);
+}
+
 static void starting_step(const struct round_view *v, struct step *out)
 {
 	const struct deployment_view *deployment = scene_deployment(&v->scene, v->replica->round);
@@ -317,7 +329,7 @@ static void starting_step(const struct round_view *v, struct step *out)
 	else if (is_hopeless(pod) || is_out_of_time(v, deployment, pod))
 		not_ready(v, pod, out);
 	else if (round_is_recovering(pod))
-		wait_for(out, "recovery");
+		wait_for(out, is_load(v) ? "the load of its dumps" : "recovery");
 	else
 		wait_for(out, "PostgreSQL to come up");
 }

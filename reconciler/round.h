@@ -69,6 +69,9 @@ bool round_is_over(const struct round_view *view, const char *key);
 // PostgreSQL is being prepared: the ready time-out does not count that. pod may be NULL.
 bool round_is_recovering(const struct pod_view *pod);
 
+// What that preparing is, by what the restore Job said of its engine: a load of dumps, or the recovery of a database.
+bool round_is_load(const struct restore_message *said);
+
 // What the restore pod of the round in hand said; all empty, or -1, when it is gone or said nothing.
 struct restore_message round_said(const struct round_view *view);
 

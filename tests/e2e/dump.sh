@@ -99,6 +99,8 @@ dumps_come_up()
 	ns=$(namespace_of $ANALYTICS)
 	check "by rclone through the proxy" test "$(containers_of_job "$ns")" = 'proxy restore'
 	check "they are being loaded" comes 30 is_loading "$ns"
+	check "which why says, and how much that is" comes 20 says 'Progress .*iB of dumps, for .*; how much is left is not known' \
+		"$UNDERSTORY" why "$ns"
 	take_pods_away "$ns"
 	check "a pod that goes meanwhile is followed by one that begins anew" comes 30 began_twice "$ns"
 	check "the replica becomes active" comes 90 state_is $ANALYTICS active

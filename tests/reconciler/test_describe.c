@@ -2,6 +2,7 @@
 #include "reconciler/describe.h"
 #include "tests/reconciler/scenes.h"
 #include "tests/support/cmocka.h"
+#include <stdio.h>
 #include <string.h>
 
 #define KEY "aaaaaaaa"
@@ -9,6 +10,7 @@
 #define ROUND "\"round\":\"" KEY "\",\"round-snapshot-id\":\"s1\",\"attempt\":\"2\",\"round-started-at\":\"2026-11-20T11:00:00Z\""
 #define RESTORING "\"restore-state\":\"restoring\"," ROUND
 #define STARTING "\"restore-state\":\"starting\"," ROUND
+#define RESTORED_BY(engine) "{\"postgres_version\":\"15\",\"bytes\":3221225472,\"files\":3,\"engine\":\"" engine "\"}"
 #define ACTIVE                                                                                                            \
 	"\"restore-state\":\"active\"," ROUND ",\"active-round\":\"" KEY                                                  \
 	"\",\"last-restored-snapshot-id\":\"s1\",\"last-restored-at\":\"2026-11-20T10:00:00Z\",\"last-verdict\":\"clean " \
@@ -32,6 +34,7 @@ struct row {
 	const char *job, *postgres; // rounds of a Job that runs, of a Deployment
 	bool is_available;
 	const char *pod_waits; // the reason of the pod of the round
+	const char *prepares;  // the restore pod said this, and the init step of the Deployment runs since ten minutes
 	enum check_state check;
 	struct note note;
 	enum describe_tone tone;
@@ -152,6 +155,35 @@ static const struct row rows[] = {
 		.says = "Starts PostgreSQL on snapshot s1",
 		.waits_for = "PostgreSQL to come up",
 		.next_in_ms = MINUTES(25)},
+	{.label = "starting, it recovers",
+		.entry = S1,
+		.annotations = STARTING,
+		.postgres = KEY,
+		.prepares = RESTORED_BY("kopia 0.17.0"),
+		.tone = TONE_WORKING,
+		.stage = "recovery",
+		.says = "Recovers the database of snapshot s1",
+		.waits_for = "recovery",
+		.progress = "",
+		.next_in_ms = NEVER},
+	{.label = "starting, dumps are loaded",
+		.entry = S1,
+		.annotations = STARTING SERVES_STILL,
+		.postgres = KEY,
+		.prepares = RESTORED_BY("dump 15.20 (rclone 1.60.1)"),
+		.tone = TONE_WORKING,
+		.stage = "load",
+		.says = "Loads the dumps of snapshot s1, attempt 2",
+		.waits_for = "its dumps to be loaded",
+		.next = "nothing moves for 15 min",
+		.progress = "3.0 GiB of dumps, for 10 min",
+		.next_in_ms = NEVER},
+	{.label = "starting, its entry is gone while dumps are loaded",
+		.annotations = STARTING,
+		.postgres = KEY,
+		.prepares = RESTORED_BY("dump 15.20 (rclone 1.60.1)"),
+		.tone = TONE_ATTENTION,
+		.waits_for = "its entry in the worklist"},
 	{.label = "starting, it crashes",
 		.entry = S1,
 		.annotations = STARTING,
@@ -340,14 +372,15 @@ static const struct row rows[] = {
 struct stage {
 	struct job_view job;
 	struct deployment_view deployment;
-	struct pod_view pod;
+	struct pod_view pods[2];
+	char message[256];
 	struct scene scene;
 };
 
 static void set_stage(const struct row *row, struct stage *s)
 {
 	*s = (struct stage){0};
-	s->scene = (struct scene){.jobs = &s->job, .deployments = &s->deployment, .pods = &s->pod};
+	s->scene = (struct scene){.jobs = &s->job, .deployments = &s->deployment, .pods = s->pods};
 	if (row->job != NULL) {
 		memcpy(s->job.of.round, row->job, sizeof(s->job.of.round));
 		s->scene.job_count = 1;
@@ -359,10 +392,18 @@ static void set_stage(const struct row *row, struct stage *s)
 		s->scene.deployment_count = 1;
 	}
 	if (row->pod_waits != NULL) {
-		memcpy(s->pod.of.round, KEY, sizeof(s->pod.of.round));
-		s->pod.is_restore = row->job != NULL;
-		memcpy(s->pod.waiting_reason, row->pod_waits, strlen(row->pod_waits) + 1);
+		memcpy(s->pods[0].of.round, KEY, sizeof(s->pods[0].of.round));
+		s->pods[0].is_restore = row->job != NULL;
+		memcpy(s->pods[0].waiting_reason, row->pod_waits, strlen(row->pod_waits) + 1);
 		s->scene.pod_count = 1;
+	}
+	if (row->prepares != NULL) {
+		(void)snprintf(s->message, sizeof(s->message), "%s", row->prepares);
+		s->pods[0] = (struct pod_view){.of.round = KEY, .is_restore = true, .message = s->message};
+		s->pods[1] = (struct pod_view){.of.round = KEY,
+			.prepare = PREPARE_RUNNING,
+			.prepare_started_at_ms = scene_now_ms() - MINUTES(10)};
+		s->scene.pod_count = 2;
 	}
 }
 
