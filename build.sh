@@ -4,7 +4,7 @@
 #   ./build.sh            build into build/
 #   ./build.sh test       every test, under sanitizers, with both compilers; ends with "N passed, N failed"; with --all every fault too
 #   ./build.sh demo       the main job end to end on real parts (--keep leaves it up)
-#   ./build.sh bench      the benchmarks (scale, proxy, restore, page, verdicts; azure: Azurite and azcopy), also written to build/bench/
+#   ./build.sh bench      the benchmarks (scale, proxy, restore, engines, page, verdicts; azure: Azurite and azcopy), also written to build/bench/
 #   ./build.sh faults     a fault at every request of the operator, one by one (20 minutes), or: faults TEXT for those that name it; also
 #                         written to build/bench/faults.json
 #   ./build.sh cluster    a life under a real API server and its controllers, built from Debian's source (ten minutes, once)
@@ -142,7 +142,7 @@ bench() {
 	clean_environment
 	build
 	local name=${1:-scale}
-	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: scale, proxy, restore, page, verdicts, azure"; return 1; }
+	[ -x "tests/bench/$name.sh" ] || { say "no benchmark \"$name\"; there are: scale, proxy, restore, engines, page, verdicts, azure"; return 1; }
 	[ "$name" != proxy ] || need nginx-light haproxy
 	[ "$name" != verdicts ] || need mmdebstrap
 	case $name in

@@ -18,6 +18,7 @@ class Cell:
     intent: str = "verify"
     params: dict = dataclasses.field(default_factory=dict)
     prefix: str = ""                # of the repository, where it is another one
+    says: dict = dataclasses.field(default_factory=dict) # further members of its entry: engine, storage, ...
     act: typing.Optional[typing.Callable] = None # (trial, cell, volume), done to it on the way:
     act_on: str = ""                # "volume", before anything is restored, or "data", before a database starts from it
     question: tuple = ()            # (database, query, answer), asked by a user of the replica

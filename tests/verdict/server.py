@@ -62,7 +62,7 @@ class Image:
     def command(self, program, *words):
         enter = [] if self.root is None else ["bwrap", "--die-with-parent", "--dev-bind", "/", "/", "--ro-bind",
                                               str(self.root / "usr"), "/usr", "--"]
-        return [str(word) for word in (*enter, *USER, f"{self.bin}/{program}", *words)]
+        return [str(word) for word in (*enter, *USER, os.path.join(self.bin, program), *words)]
 
 
 def run(command, text=None):
@@ -143,6 +143,10 @@ class Server:
         done = "SELECT last_value FROM arrival_id_seq"
         enough = int(self.sql("clinic", done)) + transactions
         wait_until("the load", lambda: int(self.sql("clinic", done)) >= enough, 120)
+
+    def wait_for_file(self, path):
+        """That it archives."""
+        wait_until(path.name, path.exists, 60)
 
     def end_load(self):
         if self.load is not None:

@@ -36,10 +36,12 @@ intents:
 
 
 class Trial:
-    """build: the folder of the programs. ready_s: how long a database may take to come up. options: of the API server."""
+    """build: the folder of the programs. ready_s: how long a database may take to come up. options: of the API server. has_tls: pods
+    reach the store by TLS. settings: of the operator, over the ones below."""
 
-    def __init__(self, build, ready_s=60, options=()):
+    def __init__(self, build, ready_s=60, options=(), has_tls=False, settings=None):
         self.build, self.ready_s, self.options = pathlib.Path(build).resolve(), ready_s, list(options)
+        self.has_tls, self.settings = has_tls, settings or {}
         self.offered, self.entries, self.rules, self.reports = [], [], {}, {}
         self.ends_at = float("inf") # (monotonic) when nothing more is waited for
         self.lock = threading.Lock()
@@ -61,8 +63,13 @@ class Trial:
             self.failure = error
 
     def start(self):
-        ports = free_ports(2)
-        subprocess.run([ROOT / "fixtures/s3/radosgw.sh", "start", self.dir / "s3", ports[0], "--mon-port", ports[1]], check=True)
+        ports = free_ports(3)
+        tls = []
+        if self.has_tls:
+            testbed.make_certificate(self.dir, "store", "DNS:localhost,IP:127.0.0.1")
+            tls = ["--tls-port", ports[2], "--tls-cert", self.dir / "store.crt", "--tls-key", self.dir / "store.key"]
+        subprocess.run([ROOT / "fixtures/s3/radosgw.sh", "start", self.dir / "s3", ports[0], "--mon-port", ports[1], *tls], check=True)
+        self.tls_endpoint = f"https://localhost:{ports[2]}"
         env = testbed.settings_of(self.dir / "s3/env")
         self.endpoint, self.keys = env["S3_ENDPOINT"], testbed.settings_of(self.dir / "s3/keys/backup.key")
         (self.dir / "password").write_text(os.urandom(16).hex())
@@ -73,8 +80,13 @@ class Trial:
         stage.__enter__()
         self.stage = stage
         (stage.dir / "understory.yaml").write_text(SETTINGS % {"ready": self.ready_s})
-        stage.operator(S3_ENDPOINT=self.endpoint, UNDERSTORY_CONFIG=str(stage.dir / "understory.yaml"), MAX_CONCURRENT_RESTORES="6",
-                       MAX_CONCURRENT_CHECKS="4", LEADER_ELECTION="off", LOG_LEVEL="info")
+        self.start_operator()
+
+    def start_operator(self, **settings):
+        """settings: over the trial's."""
+        way = {"S3_ENDPOINT": self.tls_endpoint, "S3_CA_FILE": str(self.dir / "ca.crt")} if self.has_tls else {"S3_ENDPOINT": self.endpoint}
+        self.stage.operator(**{**way, "UNDERSTORY_CONFIG": str(self.stage.dir / "understory.yaml"), "MAX_CONCURRENT_RESTORES": "6",
+                               "MAX_CONCURRENT_CHECKS": "4", "LEADER_ELECTION": "off", "LOG_LEVEL": "info", **self.settings, **settings})
 
     def wait_for_start(self):
         self.starting.join()
@@ -106,7 +118,7 @@ class Trial:
         number = len(self.offered)
         entry = {"replica_id": str(uuid.UUID(int=(9 << 64) + number)), "group_id": GROUP, "server_id": SERVER, "type": "tamanu-postgres",
                  "intent": cell.intent, "name": cell.name, "params": cell.params, "storage": "s3", "bucket": BUCKET,
-                 "prefix": cell.prefix or PREFIX, "region": REGION, "snapshot_id": snapshot, "snapshot_at": "2026-11-20T00:00:00Z"}
+                 "prefix": cell.prefix or PREFIX, "region": REGION, "snapshot_id": snapshot, "snapshot_at": "2026-11-20T00:00:00Z", **cell.says}
         cell.entry, cell.namespace = entry, namespace(entry)
         with self.lock:
             if cell.act is not None:
