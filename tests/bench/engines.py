@@ -7,14 +7,16 @@ store it is TLS for all. basebackup and dump also come from a volume. Not measur
 double of their command line nothing would be learned.
 
 "fetch" is from the start of the restore container to the end of its Job, "ready" from there until the Deployment is available: recovery, or
-pg_restore; its checks come after that and are not counted, but have to be clean. Each engine has what a pod has by default, no limit of
-CPUs, and is alone on the node. `ratio` is the time of both to that of "by hand": `rclone cat | tar -xz` of the same pg_basebackup over the same
-network, nothing checked, and PostgreSQL started on it. "copy" is `cp -a` of the stopped server's files and its start: below that there is
-nothing to gain. Each is done once: on a machine with other work the figures are of that moment. "network" counts what the store sent, at a relay before it. CPU and memory are those of a cgroup with
-the node and all that its pods run (cgroup v1: cpuacct, memory), the proxy too, and the node's own 10 MiB or so. Memory is the largest that
-was seen of what the kernel cannot take back, anonymous and shared (total_rss and total_shmem of memory.stat, looked at each 20 ms); what it
-holds of files is left out, since that grows to whatever is free and goes again: max_usage_in_bytes, in the JSON as
-"with_page_cache", says more of the machine than of the engine. The restored files lie on the disk of /tmp, nothing is flushed.
+pg_restore; the checks come after that and are not counted, but their verdict has to be clean. Each engine has what a pod has by default, no
+limit of CPUs, and is alone on the node. `ratio` is the time of both to that of "by hand": `rclone cat | tar -xz` of the same pg_basebackup
+over the same network, nothing checked, and PostgreSQL started on it. "copy" is `cp -a` of the stopped server's files and its start: below
+that there is nothing to gain. Each is done once: on a machine with other work the figures are of that moment.
+
+"network" counts what the store sent, at a relay before it. CPU and memory are those of a cgroup (v1: cpuacct, memory) with the node and all
+that its pods run, the proxy too; the node itself has some 10 MiB of it. Memory is the most that was seen of what the kernel cannot take
+back, anonymous and shared (total_rss and total_shmem of memory.stat, looked at each 20 ms). What it holds of files is left out, since that
+grows to whatever is free and goes again: with it, max_usage_in_bytes ("with_page_cache_mib" in the JSON) says more of the machine than of the
+engine. The restored files lie on the disk of /tmp, nothing is flushed.
 
 usage: engines.py BUILD_FOLDER OUTPUT.json
 environment: BENCH_MB (2000), about what the data directory has; BENCH_ENGINES, a list of names to be restored
@@ -49,7 +51,7 @@ CONTENT = f"""
 CREATE EXTENSION pgcrypto;
 CREATE TABLE record (id bigint PRIMARY KEY, patient int NOT NULL, at timestamptz NOT NULL, notes text NOT NULL);
 ALTER TABLE record ALTER notes SET STORAGE EXTERNAL;
-INSERT INTO record SELECT i, (i * 7919) % 100003, timestamptz '2026-01-01' + i * interval '1 second',
+INSERT INTO record SELECT i, (i * 7919::bigint) % 100003, timestamptz '2026-01-01' + i * interval '1 second',
   encode(gen_random_bytes(225), 'base64') || repeat(md5(i::text), 21) FROM generate_series(1, {ROWS}) i;
 CREATE INDEX record_patient ON record (patient);
 VACUUM ANALYZE record;
@@ -214,19 +216,9 @@ def phase(bench, cell, what, is_over):
     return {"seconds": round(time.monotonic() - begin, 2), "network_mb": round((bench.relay.sent.value - sent) / 1e6), **bench.pods.end()}
 
 
-def mount_backups(bench, ns):
-    """The claim of the backups' volume, by the administrator's hand."""
-    wait_until("the Namespace", lambda: bench.get(f"/api/v1/namespaces/{ns}/serviceaccounts"), 30, every=0.02)
-    call("POST", f"{bench.stage.api}/api/v1/namespaces/{ns}/persistentvolumeclaims",
-         {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "nfs"},
-          "spec": {"accessModes": ["ReadOnlyMany"], "volumeName": "nfs", "storageClassName": "", "resources": {"requests": {"storage": "1Gi"}}}})
-
-
 def restore(bench, cell, snapshot):
     bench.offer(cell, snapshot)
     ns = cell.namespace
-    if cell.says.get("storage") == "file":
-        mount_backups(bench, ns)
     wait_until(f"{cell.name}: its restore", lambda: container_runs(bench, ns) or bench.look(), 60, every=0.02)
     fetch = phase(bench, cell, "the restore Job", lambda: job_is(bench, ns, "Complete"))
     ready = phase(bench, cell, "the database", lambda: is_available(bench, ns))
@@ -269,8 +261,7 @@ def back_up(bench, server, top):
                  "dump": pool.submit(of_folder, "dump", lambda folder: archives.dump(server, folder, machine, ["clinic"])),
                  "basebackup": pool.submit(of_folder, "basebackup", lambda folder: archives.base_backup(server, folder))}
         snapshots = {engine: future.result() for engine, future in asked.items()}
-    (bench.stage.dir / "node/.volumes").mkdir(exist_ok=True)
-    (bench.stage.dir / "node/.volumes/nfs").symlink_to(folders)
+    bench.have_volume("backups", folders)
     server.stop()
     snapshots["restic"] = bench.back_up(server.data)
     return snapshots
@@ -308,7 +299,7 @@ def plain_ways(bench, server, top):
 def cells(snapshots):
     """In the order of the table: (cell, snapshot, the operator's CREDENTIALS)."""
     folder = lambda kind, **more: {"engine": kind, "prefix": kind, **more}
-    volume = {"storage": "file", "bucket": "nfs"}
+    volume = {"storage": "file", "bucket": "backups"}
     return [(Cell(name, says=says, capture=way, rows=ROWS), snapshots[says.get("engine", name)], credentials) for name, way, says, credentials in (
         ("restic", "S3, proxy", {"engine": "restic"}, "proxy"),
         ("basebackup", "S3, proxy", folder("basebackup"), "proxy"),
@@ -353,12 +344,13 @@ def total_s(row):
 
 def print_table(rows):
     """For the README."""
-    print("| engine | way | fetch, s | ready, s | ratio to by hand | network, MB | CPU s, fetch | CPU s, ready | MiB, fetch | MiB, ready |\n" + "|---" * 10 + "|")
+    titles = ("engine", "way", "fetch, s", "ready, s", "ratio to by hand", "network, MB", "CPU s, fetch", "CPU s, ready", "MiB, fetch", "MiB, ready")
+    print("| " + " | ".join(titles) + " |\n" + "|---" * len(titles) + "|")
     for row in rows:
         fetch, ready = row["fetch"], row["ready"]
-        shown = lambda value: "-" if value is None else value
-        print(f"| {row['engine'].split('-')[0]} | {row['way']} | {fetch['seconds']:.1f} | {ready['seconds']:.1f} | {row['ratio']:.2f} | "
-              f"{fetch['network_mb'] + ready['network_mb']} | {fetch['cpu_s']} | {shown(ready['cpu_s'])} | {fetch['memory_mib']} | {shown(ready['memory_mib'])} |")
+        cells_of_row = (row["engine"].split("-")[0], row["way"], f"{fetch['seconds']:.1f}", f"{ready['seconds']:.1f}", f"{row['ratio']:.2f}",
+                        fetch["network_mb"] + ready["network_mb"], fetch["cpu_s"], ready["cpu_s"], fetch["memory_mib"], ready["memory_mib"])
+        print("| " + " | ".join("-" if one is None else str(one) for one in cells_of_row) + " |")
 
 
 def main():

@@ -6,8 +6,11 @@ restores it in the stub's node into the image of that major (images.sh says wher
 the ways give a sound backup, whose verdict has to be clean with all rows read; the fifth, pg_basebackup without its WAL, has to fail with
 the WAL file that is missing. One capture of each major also becomes an analytics replica, whose rows are asked for through its Service.
 
+The other engines read backups of the same servers: pg_basebackup -Ft, dumps (also into a newer major, and one of a server newer than all
+that there are, which is refused), pgBackRest, and WAL-G, of which there is a double of its command line alone, on a volume.
+
 usage: verdicts.py BUILD_FOLDER IMAGES OUTPUT.json
-environment: BENCH_MAJORS ("13 14 15 16 17 18")
+environment: BENCH_MAJORS ("13 14 15 16 17 18"), BENCH_ENGINES ("restic others")
 """
 import concurrent.futures
 import json
@@ -20,12 +23,14 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "verdict"))
 import captures
+import engine_cells
 from cells import Cell
 from server import QUESTION, ROWS, Image, Server, own, run
 from trial import Trial
 
 MAJORS = [int(word) for word in os.environ.get("BENCH_MAJORS", "13 14 15 16 17 18").split()]
-READY_S, LIMIT_S = 180, 900
+ENGINES = os.environ.get("BENCH_ENGINES", "restic others").split()
+READY_S, LIMIT_S = 180, 1500
 NO_WAL = {"grades": ("failed",), "owner": "backup", "stage": "capture", "cause": "[0-9A-F]{24}.*not in the backup"}
 SOUND = {"rows": ROWS}
 # (what the table says, how, whether under load, what has to come of it)
@@ -37,6 +42,7 @@ WAYS = [
     ("pg_basebackup under load, without its WAL", captures.base_without_wal, True, NO_WAL),
 ]
 READ = ("atomic snapshot, read through the Service of an analytics replica", {**SOUND, "intent": "analytics", "question": QUESTION})
+SETTINGS = {"PGBACKREST_IMAGE": "pgbackrest:18", "WALG_IMAGE": "wal-g:3"}
 WAL = {"max_wal_size": "256MB", "min_wal_size": "64MB"}
 
 
@@ -55,10 +61,16 @@ def keep_wal(major):
     return {**WAL, "wal_keep_size": "256MB"}
 
 
-def one_major(trial, folder, image, cells):
+def one_major(trial, folder, image, images, cells):
     """Captures, backups and entries."""
-    with Server(image, folder / "source", keep_wal(image.major)) as server:
+    volume = folder.parent / "volume"
+    engine_cells.prepare(folder)
+    with Server(image, folder / "source", {**keep_wal(image.major), **engine_cells.settings_of(folder)}) as server:
         server.fill()
+        if "others" in ENGINES:
+            engine_cells.add_all(lambda snapshot, cell: add(trial, cells, snapshot, cell), trial, server, folder, volume, images)
+        if "restic" not in ENGINES:
+            return
         for way, capture, under_load, expected in WAYS:
             if under_load and server.load is None:
                 server.begin_load()
@@ -80,12 +92,15 @@ def add(trial, cells, snapshot, cell):
 def row_of(trial, cell):
     report = trial.reports.get(cell.name)
     wrongs = cell.wrongs(report)
+    major = cell.restored_major or cell.major
+    if not wrongs and cell.grades[0] == "clean" and int(report["postgres_version"].split(".")[0]) != major:
+        wrongs = [f"it came up in PostgreSQL {report['postgres_version']}, not {major}"]
     if cell.question and not wrongs:
         found = trial.ask(cell, *cell.question[:2])
         wrongs += [] if found == cell.question[2] else [f"a reader finds \"{found}\", not \"{cell.question[2]}\""]
     details = (report or {}).get("health_details", {})
-    return {"major": cell.major, "capture": cell.capture, "intent": cell.intent, "expected": cell.grades[0], "is_right": not wrongs,
-            "wrong": wrongs, "postgres_version": (report or {}).get("postgres_version"),
+    return {"name": cell.name, "major": cell.major, "capture": cell.capture, "intent": cell.intent, "expected": cell.grades[0],
+            "is_right": not wrongs, "wrong": wrongs, "postgres_version": (report or {}).get("postgres_version"),
             **{key: details.get(key) for key in ("grade", "stage", "cause", "owner", "rows_read", "restored_bytes", "restore_duration_sec")}}
 
 
@@ -105,15 +120,18 @@ def main():
     top = pathlib.Path(tempfile.mkdtemp(prefix="understory-bench-verdicts."))
     own(top)
     try:
-        with Trial(build, READY_S, ["--images", str(images)]) as trial:
+        with Trial(build, READY_S, ["--images", str(images)], has_tls=True, settings=SETTINGS) as trial:
             trial.ends_at = begin + LIMIT_S
             trial.wait_for_start()
+            (top / "volume").mkdir()
+            own(top / "volume")
+            trial.have_volume("backups", top / "volume")
             used = {major: image_of(major, images) for major in MAJORS}
             for major in MAJORS:
                 (top / str(major)).mkdir()
                 own(top / str(major))
             with concurrent.futures.ThreadPoolExecutor(2) as pool:
-                for future in [pool.submit(one_major, trial, top / str(major), image, cells) for major, image in used.items()]:
+                for future in [pool.submit(one_major, trial, top / str(major), image, images, cells) for major, image in used.items()]:
                     future.result()
             print(f"{time.monotonic() - begin:6.1f} s  {len(cells)} backups are made", flush=True)
             trial.judge_all(cells)
@@ -122,7 +140,7 @@ def main():
                 print(trial.log("operator")[-3000:], file=sys.stderr)
     finally:
         shutil.rmtree(top)
-    rows.sort(key=lambda row: (row["major"], [way for way, *_ in WAYS].index(row["capture"]) if row["capture"] != READ[0] else len(WAYS)))
+    rows.sort(key=lambda row: (row["major"], row["name"]))
     result = {"cells": len(rows), "right": sum(row["is_right"] for row in rows), "seconds": round(time.monotonic() - begin, 1),
               "programs": {major: programs_of(image) for major, image in used.items()}, "each": rows}
     output.write_text(json.dumps(result, indent=2) + "\n")

@@ -13,9 +13,7 @@ def give_time(folder, major, taken_at):
     size = sum(path.stat().st_size for path in folder.iterdir())
     (folder / "metadata.json").write_text(json.dumps({"source_instance": "source", "backup_time": taken_at, "backup_size_bytes": size,
                                                       "postgres_version": str(major)}))
-    for path in folder.iterdir():
-        path.chmod(0o644)
-    folder.chmod(0o755)
+    make_readable(folder)
 
 
 def base_backup(server, folder, taken_at="2026-11-20T00:00:00Z"):
@@ -64,13 +62,23 @@ class PgBackRest:
         """Its label. All WAL up to now is in the archive then."""
         self.do("stanza-create")
         self.do("backup", "--type=full")
-        last = self.server.sql("postgres", "SELECT pg_walfile_name(pg_switch_wal())")
-        self.server.wait_for_file(self.wal / last)
+        switch_wal(self.server, self.wal)
         for file in sorted(self.wal.iterdir()):
             self.do("archive-push", str(file))
         label = json.loads(self.do("info", "--output=json"))[0]["backup"][-1]["label"]
         shutil.rmtree(self.folder)
         return label
+
+
+def switch_wal(server, wal):
+    """All of its WAL up to now is archived then. Without a record of its own there may be nothing to switch from."""
+    server.sql("postgres", "SELECT pg_create_restore_point('switch')")
+    server.wait_for_file(wal / server.sql("postgres", "SELECT pg_walfile_name(pg_switch_wal())"))
+
+
+def make_readable(folder):
+    """By the pods' user."""
+    run(["chmod", "-R", "a+rX", folder])
 
 
 def options_of_s3(trial, path):

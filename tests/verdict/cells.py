@@ -23,6 +23,7 @@ class Cell:
     act_on: str = ""                # "volume", before anything is restored, or "data", before a database starts from it
     question: tuple = ()            # (database, query, answer), asked by a user of the replica
     major: int = 15
+    restored_major: int = 0         # of the database that comes up, where that is another
     capture: str = ""               # in words
     kills: int = 0                  # how often a process of it was killed
 

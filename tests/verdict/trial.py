@@ -22,7 +22,7 @@ for folder in ("tests/bench", "tests/canopy/proxy"):
     sys.path.insert(0, str(ROOT / folder))
 import testbed
 from server import MACHINE
-from stage import GROUP, P, SERVER, Stage, call, namespace
+from stage import GROUP, P, SERVER, Stage, call, namespace, wait_until
 
 BUCKET, PREFIX, OTHER_PREFIX = "backups", "source", "locked"
 REGION = "us-east-1"
@@ -129,6 +129,26 @@ class Trial:
             self.offered.append(cell)
             self.entries.append(entry)
             self.stage.canopy_wants(self.entries)
+        if entry["storage"] == "file":
+            self.claim_volume(cell, entry["bucket"])
+
+    # --- volumes with backups, and what an administrator does
+
+    def have_volume(self, name, folder):
+        """The node's storage has it from now on."""
+        (self.stage.dir / "node/.volumes").mkdir(exist_ok=True)
+        (self.stage.dir / "node/.volumes" / name).symlink_to(folder)
+
+    def claim_volume(self, cell, name):
+        """In the replica's Namespace, when that is there."""
+        wait_until("the Namespace", lambda: self.has_namespace(cell), 60, every=0.02)
+        call("POST", f"{self.stage.api}/api/v1/namespaces/{cell.namespace}/persistentvolumeclaims",
+             {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+              "spec": {"accessModes": ["ReadOnlyMany"], "volumeName": name, "storageClassName": "",
+                       "resources": {"requests": {"storage": "1Gi"}}}})
+
+    def has_namespace(self, cell):
+        return any(one["metadata"]["name"] == cell.namespace for one in call("GET", f"{self.stage.api}/api/v1/namespaces")["items"])
 
     def set_rules(self):
         call("POST", self.stage.api + "/_faults", list(self.rules.values()))
@@ -169,7 +189,8 @@ class Trial:
             claims = call("GET", f"{self.stage.api}/api/v1/namespaces/{cell.namespace}/persistentvolumeclaims")["items"]
         except OSError:
             return None
-        return self.stage.dir / f"node/.volumes/pvc-{claims[0]['metadata']['uid']}" if claims else None
+        made = [claim["metadata"]["uid"] for claim in claims if claim["metadata"]["name"].startswith("pgdata-")]
+        return self.stage.dir / f"node/.volumes/pvc-{made[0]}" if made else None
 
     def annotation(self, cell, key):
         return call("GET", f"{self.stage.api}/api/v1/namespaces/{cell.namespace}")["metadata"].get("annotations", {}).get(P + key)
