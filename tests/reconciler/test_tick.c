@@ -196,7 +196,7 @@ static void the_last_worklist_is_looked_at_and_no_more(void **state)
 	(void)state;
 	struct error err = {0};
 	struct pulse_facts facts;
-	AUTO_FREE char *first = pass_well();
+	free(pass_well());
 	c.entry = "\"";
 	AUTO_FREE char *log = pass(-1, &err);
 	assert_non_null(strstr(err.text, "worklist: "));
