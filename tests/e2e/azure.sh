@@ -106,20 +106,25 @@ fails()
 	check "$2: and why" says "$4" report_of "$1" health_details cause
 }
 
+azure()
+{
+	may_read in-order ended
+	setting_up '[]'
+	put_sas in-order 60
+	put_sas ended -1
+	write_worklist
+	start_operator CANOPY_BASE_URL= WORKLIST_FILE="$WORK/desired.yaml" S3_CA_FILE="$WORK/tls/ca.crt"
+	comes_up $ANALYTICS basebackup
+	comes_up $RECOVERY dump
+	fails $VERIFY "a SAS that has ended" credentials '^the SAS has ended at 20'
+	fails $NOWHERE "a container that is not there" canopy '^there is no container nowhere in storage account hospital'
+	check "no signature of a SAS is in a pod or a log" never shows_a_signature
+}
+
 trap 'stop_all; stop blobs; rm -rf "$WORK"' EXIT
 if ! { begin && start_source && make_backups && start_store; }; then
 	echo "Bail out! the real parts did not start"
 	exit 1
 fi
-scenario=azure
-setting_up '[]'
-put_sas in-order 60
-put_sas ended -1
-write_worklist
-start_operator CANOPY_BASE_URL= WORKLIST_FILE="$WORK/desired.yaml" S3_CA_FILE="$WORK/tls/ca.crt"
-comes_up $ANALYTICS basebackup
-comes_up $RECOVERY dump
-fails $VERIFY "a SAS that has ended" credentials '^the SAS has ended at 20'
-fails $NOWHERE "a container that is not there" canopy '^there is no container nowhere in storage account hospital'
-check "no signature of a SAS is in a pod or a log" never shows_a_signature
+play azure
 tap_end

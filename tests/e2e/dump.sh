@@ -83,7 +83,7 @@ print(*sorted(c["name"] for c in pod["containers"] + pod.get("initContainers", [
 
 # --- what is shown
 
-dump()
+dumps()
 {
 	dumps_come_up
 	faults_have_owners
@@ -133,5 +133,5 @@ if ! { begin && start_s3 && start_source && make_dumps; }; then
 	echo "Bail out! the real parts did not start"
 	exit 1
 fi
-play dump
+play dumps
 tap_end

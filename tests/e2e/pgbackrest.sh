@@ -128,6 +128,13 @@ print(*sorted(json.load(sys.stdin)))'; }
 
 # --- what is shown
 
+with_pgbackrest()
+{
+	a_backup_comes_up
+	a_newer_one_follows
+	faults_have_owners
+}
+
 a_backup_comes_up()
 {
 	local ns
@@ -178,8 +185,5 @@ if ! { begin && start_store && start_source && make_bucket && start_archiving &&
 	exit 1
 fi
 ROWS=$(source_sql clinic "$SUMS")
-scenario=pgbackrest
-a_backup_comes_up
-a_newer_one_follows
-faults_have_owners
+play with_pgbackrest
 tap_end
