@@ -78,12 +78,11 @@ setting_up()
 }
 API_OPTIONS=()
 
-# may_read SECRET...: the Role of the overlay worklist-file with these names, for the scenario that comes next.
+# may_read SECRET...: the Role of ops/components/secrets with these names, for the scenario that comes next.
 may_read()
 {
-	RIGHTS=$WORK/worklist-rights.yaml
-	sed "s/resourceNames: \[backup-keys\]/resourceNames: [$(echo "$*" | sed 's/ /, /g')]/" \
-		"$ROOT/ops/overlays/worklist-file/rights.yaml" >"$RIGHTS"
+	RIGHTS=$WORK/secret-rights.yaml
+	sed "s/resourceNames: \[to-be-set\]/resourceNames: [$(echo "$*" | sed 's/ /, /g')]/" "$ROOT/ops/components/secrets/rights.yaml" >"$RIGHTS"
 }
 
 # play SCENARIO...: one after another. Under the roles of ops/ the operator may do all that it asks for.
