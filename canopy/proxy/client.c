@@ -111,8 +111,8 @@ ssize_t client_send(struct client *client, const void *data, size_t len)
 	if (!client->can_write)
 		return CLIENT_AGAIN;
 	ssize_t n = send(client->source.fd, data, len, MSG_NOSIGNAL);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		client->can_write = errno == EINTR;
+	if (n < 0 && errno == EAGAIN) {
+		client->can_write = false;
 		return CLIENT_AGAIN;
 	}
 	return n < 0 ? CLIENT_BROKEN : n;
@@ -122,10 +122,7 @@ ssize_t client_splice(struct client *client, int pipe_out, size_t len)
 {
 	if (!client->can_write)
 		return CLIENT_AGAIN;
-	ssize_t n = 0;
-	do
-		n = splice(pipe_out, NULL, client->source.fd, NULL, len, SPLICE_F_NONBLOCK);
-	while (n < 0 && errno == EINTR);
+	ssize_t n = splice(pipe_out, NULL, client->source.fd, NULL, len, SPLICE_F_NONBLOCK);
 	if (n < 0 && errno == EAGAIN) {
 		client->can_write = false;
 		return CLIENT_AGAIN;
@@ -212,8 +209,8 @@ static bool read_more(struct client *client)
 	if (!client->can_read)
 		return false;
 	ssize_t n = recv(client->source.fd, bytes, sizeof(bytes), 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		client->can_read = errno == EINTR;
+	if (n < 0 && errno == EAGAIN) {
+		client->can_read = false;
 		return false;
 	}
 	if (n <= 0) {

@@ -42,14 +42,15 @@ static ssize_t failed_io(struct upstream *u, const char *what)
 	return UPSTREAM_BROKEN;
 }
 
+// Here and for the engine's connections: a signal does not interrupt what never blocks (signal(7)), there is no EINTR.
 static ssize_t raw_read(void *arg, void *data, size_t len)
 {
 	struct upstream *u = arg;
 	if (!u->can_read)
 		return UPSTREAM_AGAIN;
 	ssize_t n = recv(u->source.fd, data, len, 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-		u->can_read = errno == EINTR;
+	if (n < 0 && errno == EAGAIN) {
+		u->can_read = false;
 		return UPSTREAM_AGAIN;
 	}
 	if (n < 0)
@@ -65,7 +66,7 @@ static ssize_t raw_write(void *arg, const void *data, size_t len)
 {
 	struct upstream *u = arg;
 	ssize_t n = send(u->source.fd, data, len, MSG_NOSIGNAL);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+	if (n < 0 && errno == EAGAIN) {
 		u->can_write = false;
 		return UPSTREAM_AGAIN;
 	}
@@ -374,10 +375,7 @@ ssize_t upstream_splice(struct upstream *upstream, int pipe_in, size_t len)
 {
 	if (!upstream->can_read)
 		return UPSTREAM_AGAIN;
-	ssize_t n = 0;
-	do
-		n = splice(upstream->source.fd, NULL, pipe_in, NULL, len, SPLICE_F_NONBLOCK);
-	while (n < 0 && errno == EINTR);
+	ssize_t n = splice(upstream->source.fd, NULL, pipe_in, NULL, len, SPLICE_F_NONBLOCK);
 	// Less than asked for says nothing here: the pipe may have run out of places for pieces.
 	if (n < 0 && errno == EAGAIN) {
 		upstream->can_read = false;
