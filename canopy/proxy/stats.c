@@ -83,19 +83,15 @@ static void post_totals(struct stats_reporter *r)
 {
 	struct error err = {0};
 	AUTO(broker_client) struct broker_client *broker = NULL; // one that is not cancelled
+	const struct timespec pause = {.tv_nsec = (long)TOTALS_AGAIN_MS * 1000000};
 	int64_t until_ms = clock_mono_ms() + r->config->totals_ms;
 	int rc = broker_client_new(r->config, NULL, &broker, &err);
-	while (rc == 0) {
-		int64_t left_ms = until_ms - clock_mono_ms();
-		if (left_ms <= 0 || post(broker, r, r->config->stats_url, false, left_ms, &err) == 0)
-			break;
-		if (clock_mono_ms() + TOTALS_AGAIN_MS >= until_ms ||
-			(err.kind != ERROR_TRANSIENT && err.kind != ERROR_INTERNAL)) {
-			rc = -1;
-			break;
-		}
-		const struct timespec pause = {.tv_nsec = (long)TOTALS_AGAIN_MS * 1000000};
+	if (rc == 0)
+		rc = post(broker, r, r->config->stats_url, false, r->config->totals_ms, &err);
+	while (rc < 0 && broker != NULL && (err.kind == ERROR_TRANSIENT || err.kind == ERROR_INTERNAL) &&
+		clock_mono_ms() + TOTALS_AGAIN_MS < until_ms) {
 		(void)nanosleep(&pause, NULL);
+		rc = post(broker, r, r->config->stats_url, false, until_ms - clock_mono_ms() + 1, &err);
 	}
 	if (rc < 0)
 		log_error("the totals could not be posted", LOG_ERR(&err));

@@ -111,7 +111,7 @@ void world_good_keys(int n, int seconds, char *out, size_t size)
 	world_answer_json(200, body, out, size);
 }
 
-static void keep_post(struct world *w, const char *request)
+static int keep_post(struct world *w, const char *request)
 {
 	const char *path = strchr(request, ' ');
 	const char *body = strstr(request, "\r\n\r\n");
@@ -121,7 +121,9 @@ static void keep_post(struct world *w, const char *request)
 		(void)snprintf(post->path, sizeof(post->path), "%.*s", (int)strcspn(path + 1, " "), path + 1);
 		(void)snprintf(post->body, sizeof(post->body), "%s", body + 4);
 	}
+	int count = (int)w->post_count;
 	(void)pthread_mutex_unlock(&w->lock);
+	return count;
 }
 
 static void broker_script(void *arg, struct raw_connection *connection, int number)
@@ -142,8 +144,8 @@ static void broker_script(void *arg, struct raw_connection *connection, int numb
 		else
 			world_good_keys(n, 3600, answer, sizeof(answer));
 	} else {
-		keep_post(w, request);
-		world_answer_json(200, "", answer, sizeof(answer));
+		int n = keep_post(w, request);
+		world_answer_json(w->options.post_status == NULL ? 200 : w->options.post_status(n), "", answer, sizeof(answer));
 	}
 	raw_write(connection, answer);
 }
@@ -271,6 +273,14 @@ const char *world_posted(struct world *w, const char *path)
 	}
 	(void)pthread_mutex_unlock(&w->lock);
 	return found;
+}
+
+int world_posts(struct world *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	int count = (int)w->post_count;
+	(void)pthread_mutex_unlock(&w->lock);
+	return count;
 }
 
 struct proxy *world_proxy(struct world *w)

@@ -28,6 +28,7 @@ struct world_options {
 	int s3_port;                         // an upstream that the test has already, instead of s3
 	const char *const *settings;         // NAME, value, ..., NULL: added to, or in place of, the usual ones
 	world_broker broker;
+	int (*post_status)(int n);           // what the broker answers to the n-th (from 1) post; NULL: 200
 	void (*tune)(struct config *config); // shorten times; may be NULL
 	bool is_driven;                      // by world_run(), in place of a thread
 };
@@ -42,6 +43,7 @@ void world_good_keys(int n, int seconds, char *out, size_t size);
 void world_answer_json(int status, const char *body, char *out, size_t size);
 
 int world_broker_calls(struct world *w);
+int world_posts(struct world *w);                            // to it, so far
 const char *world_posted(struct world *w, const char *path); // the last body that was posted there; NULL: none
 const char *world_ca_file(void);
 const struct pki_cert *world_ca(void);
