@@ -275,6 +275,11 @@ const char *world_posted(struct world *w, const char *path)
 	return found;
 }
 
+int world_s3_requests(struct world *w)
+{
+	return raw_server_requests(w->s3);
+}
+
 int world_posts(struct world *w)
 {
 	(void)pthread_mutex_lock(&w->lock);

@@ -43,6 +43,7 @@ void world_good_keys(int n, int seconds, char *out, size_t size);
 void world_answer_json(int status, const char *body, char *out, size_t size);
 
 int world_broker_calls(struct world *w);
+int world_s3_requests(struct world *w); // that the test's server has read so far
 int world_posts(struct world *w);                            // to it, so far
 const char *world_posted(struct world *w, const char *path); // the last body that was posted there; NULL: none
 const char *world_ca_file(void);
