@@ -69,6 +69,13 @@ static const struct {
 } bad[] = {
 	{"PGRO_BROKER_URL", "http://broker:9091", "https://"},
 	{"PGRO_BROKER_URL", "https://user@broker", "https://"},
+	{"PGRO_BROKER_URL", "https://", "https://"},
+	{"S3_CONNECT_TO", ":80", "host:port"},
+	{"S3_CONNECT_TO", "a/b:80", "host:port"},
+	{"S3_CONNECT_TO", "host:80x", "host:port"},
+	{"S3_CONNECT_TO", "host:x", "host:port"},
+	{"S3_CONNECT_TO", "[::1:80", "host:port"},
+	{"S3_CONNECT_TO", "a]:80", "host:port"},
 	{"PGRO_BUCKET", "a/b", "letters"},
 	{"PGRO_BUCKET", "a\nb", "control"},
 	{"PGRO_REGION", "eu west", "letters"},
@@ -145,6 +152,33 @@ static void a_dotted_bucket_is_refused_where_no_certificate_covers_it(void **sta
 	assert_error(config_read(virtual_env, &config, &err), err, ERROR_INVALID, "wildcard");
 }
 
+static const char *virtual_env_of_a_store(const char *name)
+{
+	static const char *const rows[][2] = {{"S3_TLS_NAME", "store.example"}, {"S3_CONNECT_TO", "[::1]:65535"}};
+	for (size_t i = 0; i < 2; i++) {
+		if (strcmp(rows[i][0], name) == 0)
+			return rows[i][1];
+	}
+	return virtual_env(name);
+}
+
+// With a name of its own to verify, and where nothing is verified.
+static void a_dotted_bucket_is_taken_where_no_wildcard_is_needed(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	AUTO(config) struct config named = {0};
+	AUTO(config) struct config plain = {0};
+	other_name = "PGRO_BUCKET";
+	other_value = "my.bucket";
+	assert_ok(config_read(virtual_env_of_a_store, &named, &err), err);
+	assert_string_equal(named.connect_to, "[::1]:65535");
+	other_name = "S3_ENDPOINT";
+	other_value = "http://s";
+	assert_ok(config_read(virtual_env, &plain, &err), err);
+	assert_string_equal(plain.host, "s");
+}
+
 static void help_names_every_variable(void **state)
 {
 	(void)state;
@@ -168,6 +202,7 @@ int main(void)
 		cmocka_unit_test(a_bad_value_is_shown_with_what_is_allowed),
 		cmocka_unit_test(the_signed_host_leaves_out_the_usual_port),
 		cmocka_unit_test(a_dotted_bucket_is_refused_where_no_certificate_covers_it),
+		cmocka_unit_test(a_dotted_bucket_is_taken_where_no_wildcard_is_needed),
 		cmocka_unit_test(help_names_every_variable),
 	};
 	return cmocka_run_group_tests_name("proxy/config", tests, NULL, NULL);

@@ -57,6 +57,44 @@ static void nonsense(int n, char *out, size_t size)
 		world_good_keys(n, 3600, out, size);
 }
 
+// Once not let in, once the keys that S3 refuses again, then others.
+static void in_trouble(int n, char *out, size_t size)
+{
+	if (n == 1)
+		world_answer_json(401, "{\"title\":\"Unauthorized\"}", out, size);
+	else
+		world_good_keys(n <= 3 ? 2 : n, 3600, out, size);
+}
+
+static void gone(int n, char *out, size_t size)
+{
+	(void)n;
+	world_answer_json(404, "no problem body", out, size);
+}
+
+// The same keys until they are near their end.
+static void unchanged(int n, char *out, size_t size)
+{
+	static char first[1024];
+	if (n == 1)
+		world_good_keys(1, 5, first, sizeof(first));
+	if (n <= 2)
+		(void)snprintf(out, size, "%s", first);
+	else
+		world_good_keys(n, 3600, out, size);
+}
+
+static void refuse_second_keys(void *arg, struct raw_connection *connection, int number)
+{
+	static const char expired[] = "<Error><Code>ExpiredToken</Code></Error>";
+	char request[WORLD_TEXT_MAX], answer[256];
+	(void)arg;
+	(void)number;
+	(void)snprintf(answer, sizeof(answer), "HTTP/1.1 400 X\r\nContent-Length: %zu\r\n\r\n%s", strlen(expired), expired);
+	while (raw_read_request(connection, request, sizeof(request)))
+		raw_write(connection, strstr(request, "Credential=AKID2/") != NULL ? answer : OK);
+}
+
 static void hold_briefly(struct config *config)
 {
 	config->hold_ms = 300;
@@ -222,6 +260,36 @@ static void keys_of_no_session_have_an_empty_token(void **state)
 	s3_keys_fini(&keys);
 }
 
+static void keys_that_s3_refused_are_not_taken_again(void **state)
+{
+	(void)state;
+	struct world *w = world_new(&(struct world_options){.s3 = refuse_second_keys, .broker = in_trouble});
+	world_expect(w, "GET", "/bucket/p/k", "", 200, "ok");
+	assert_int_equal(world_broker_calls(w), 4);
+	world_free(w);
+}
+
+static void a_broker_that_knows_nothing_of_the_grant_ends_it(void **state)
+{
+	(void)state;
+	char last[WORLD_TEXT_MAX];
+	struct world *w = world_new(&(struct world_options){.s3 = ok_script, .arg = last, .broker = gone});
+	world_expect(w, "GET", "/bucket/p/k", "", 403, "<Message>the broker answered 404</Message>");
+	assert_int_equal(world_broker_calls(w), 1);
+	world_free(w);
+}
+
+static void a_broker_without_newer_keys_is_asked_again_before_the_end(void **state)
+{
+	(void)state;
+	char last[WORLD_TEXT_MAX];
+	struct world *w = world_new(&(struct world_options){.s3 = ok_script, .arg = last, .broker = unchanged});
+	world_expect(w, "GET", "/bucket/p/k", "", 200, "ok");
+	world_wait(world_broker_calls(w) >= 3);
+	world_expect(w, "GET", "/bucket/p/k", "", 200, "ok");
+	world_free(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -234,6 +302,9 @@ int main(void)
 		cmocka_unit_test(renewal_is_two_minutes_ahead_or_at_four_fifths),
 		cmocka_unit_test(an_answer_that_breaks_the_contract_is_an_error),
 		cmocka_unit_test(keys_of_no_session_have_an_empty_token),
+		cmocka_unit_test(keys_that_s3_refused_are_not_taken_again),
+		cmocka_unit_test(a_broker_that_knows_nothing_of_the_grant_ends_it),
+		cmocka_unit_test(a_broker_without_newer_keys_is_asked_again_before_the_end),
 	};
 	return cmocka_run_group_tests_name("proxy/credentials", tests, NULL, NULL);
 }

@@ -183,6 +183,95 @@ static void a_redirect_to_a_stranger_is_not_followed_and_not_shown(void **state)
 	world_free(w);
 }
 
+// Two others are tried, then it is enough.
+static void regions_that_send_on_and_on_are_not_followed_for_ever(void **state)
+{
+	(void)state;
+	char redirects[4][512], port[32];
+	struct play play = {0};
+	for (int i = 0; i < 4; i++) {
+		char header[64];
+		(void)snprintf(header, sizeof(header), "x-amz-bucket-region: eu-west-%d\r\n", i + 1);
+		error_answer(redirects[i], sizeof(redirects[i]), "301 Moved Permanently", header, "");
+		play.answers[i] = redirects[i];
+	}
+	struct raw_server *s3 = raw_server_start(play_script, &play, NULL);
+	(void)snprintf(port, sizeof(port), "127.0.0.1:%d", raw_server_port(s3));
+	const char *settings[] = {aws[0], aws[1], aws[2], port, NULL};
+	struct world *w = world_new(&(struct world_options){.s3_port = raw_server_port(s3), .settings = settings});
+	world_expect(w, "GET", "/bucket/p/k", "", 502, "elsewhere, and that is not followed");
+	assert_int_equal(atomic_load(&play.count), 3);
+	world_free(w);
+	raw_server_stop(s3);
+}
+
+// The refusal does not say why, S3 gives the object itself to the question: both are as S3 says.
+static void a_head_that_is_refused_where_the_object_is_given_stays_refused(void **state)
+{
+	(void)state;
+	struct play play = {
+		.answers = {"HTTP/1.1 403 Forbidden\r\n\r\n", "HTTP/1.1 206 Partial Content\r\nContent-Length: 1\r\n\r\nx",
+			"HTTP/1.1 403 Forbidden\r\nx-amz-request-id: three\r\n\r\n"}};
+	struct world *w = world_with(&play);
+	world_expect(w, "HEAD", "/bucket/p/k", "", 403, "x-amz-request-id: three\r\n");
+	assert_int_equal(atomic_load(&play.count), 3);
+	world_free(w);
+}
+
+// What would be mended is not when the answer does not say how, or when it did not help.
+static void what_cannot_be_mended_is_shown(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *line, *headers, *body, *part;
+		int status, count;
+	} rows[] = {
+		{"400 Bad Request", "", "<Error><Code>AuthorizationHeaderMalformed</Code></Error>",
+			"AuthorizationHeaderMalformed", 400, 1},
+		{"403 Forbidden", "", "<Error><Code>RequestTimeTooSkewed</Code></Error>", "RequestTimeTooSkewed", 403, 1},
+		{"403 Forbidden", "Date: Sat, 03 Feb 2001 04:05:06 GMT\r\n", "<Error><Code>RequestTimeTooSkewed</Code></Error>",
+			"RequestTimeTooSkewed", 403, 2},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char answer[512];
+		struct play play = {.answers = {answer}};
+		error_answer(answer, sizeof(answer), rows[i].line, rows[i].headers, rows[i].body);
+		struct world *w = world_with(&play);
+		world_expect(w, "GET", "/bucket/p/k", "", rows[i].status, rows[i].part);
+		assert_int_equal(atomic_load(&play.count), rows[i].count);
+		world_free(w);
+	}
+}
+
+static void two_seconds(int n, char *out, size_t size)
+{
+	world_good_keys(n, n == 1 ? 2 : 3600, out, size);
+}
+
+static void late_script(void *arg, struct raw_connection *connection, int number)
+{
+	char request[WORLD_TEXT_MAX], denied[256];
+	(void)arg;
+	(void)number;
+	error_answer(denied, sizeof(denied), "403 Forbidden", "", "<Error><Code>AccessDenied</Code></Error>");
+	while (raw_read_request(connection, request, sizeof(request))) {
+		bool is_old = strstr(request, "Credential=AKID1/") != NULL;
+		int64_t until_ms = clock_mono_ms() + (is_old ? 2500 : 0); // past the end of the first keys
+		while (clock_mono_ms() < until_ms)
+			world_nap();
+		raw_write(connection, is_old ? denied : OK);
+	}
+}
+
+// Some servers say AccessDenied to a token whose time is up.
+static void a_denial_after_the_end_of_the_keys_is_the_keys_fault(void **state)
+{
+	(void)state;
+	struct world *w = world_new(&(struct world_options){.s3 = late_script, .broker = two_seconds});
+	world_expect(w, "GET", "/bucket/p/k", "", 200, "ok");
+	world_free(w);
+}
+
 static const struct {
 	const char *label;
 	const char *answer;
@@ -252,6 +341,10 @@ int main(void)
 		cmocka_unit_test(another_region_is_followed_and_remembered),
 		cmocka_unit_test(a_head_follows_another_region_too),
 		cmocka_unit_test(a_redirect_to_a_stranger_is_not_followed_and_not_shown),
+		cmocka_unit_test(regions_that_send_on_and_on_are_not_followed_for_ever),
+		cmocka_unit_test(a_head_that_is_refused_where_the_object_is_given_stays_refused),
+		cmocka_unit_test(what_cannot_be_mended_is_shown),
+		cmocka_unit_test(a_denial_after_the_end_of_the_keys_is_the_keys_fault),
 		cmocka_unit_test(what_engines_must_see_is_passed_on),
 		cmocka_unit_test(answers_that_nobody_can_trust_are_not_passed_on),
 	};

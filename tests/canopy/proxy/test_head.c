@@ -50,6 +50,9 @@ static const struct {
 	{"HTTP/1.0", "GET /b/k HTTP/1.0\r\nHost: h\r\n\r\n", 505, "HTTP/1.1"},
 	{"HTTP/2.0", "GET /b/k HTTP/2.0\r\nHost: h\r\n\r\n", 505, "HTTP/1.1"},
 	{"no version", "GET /b/k\r\nHost: h\r\n\r\n", 400, "request line"},
+	{"a delete character in a value", GOOD "X: a\x7f\r\n\r\n", 400, "control character"},
+	{"a delete character in target", "GET /b/\x7f HTTP/1.1\r\nHost: h\r\n\r\n", 400, "target"},
+	{"no number in a length", GOOD "Content-Length: \r\n\r\n", 400, "no number"},
 	{"not HTTP", "GET /b/k HTPP/1.1\r\nHost: h\r\n\r\n", 400, "HTTP"},
 };
 
@@ -154,6 +157,13 @@ static const struct {
 	{"gzip", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "not chunked", 0, 0, false, false},
 	{"not HTTP", "SSH-2.0-OpenSSH\r\n\r\n", "status line", 0, 0, false, false},
 	{"odd status", "HTTP/1.1 99x OK\r\n\r\n", "status", 0, 0, false, false},
+	{"a tab in a value", "HTTP/1.1 200 OK\r\nX: a\tb\r\nContent-Length: 5\r\n\r\n", NULL, 200, 5, false, false},
+	{"short", "HTTP/1.1\r\n\r\n", "status line", 0, 0, false, false},
+	{"no blank", "HTTP/1.1-200 OK\r\n\r\n", "status line", 0, 0, false, false},
+	{"status 99", "HTTP/1.1 099 OK\r\n\r\n", "status", 0, 0, false, false},
+	{"four digits", "HTTP/1.1 2000 OK\r\n\r\n", "status", 0, 0, false, false},
+	{"two codings", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", "not chunked", 0,
+		0, false, false},
 	{"status 600", "HTTP/1.1 600 OK\r\n\r\n", "status", 0, 0, false, false},
 	{"negative", "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n", "no number", 0, 0, false, false},
 };

@@ -1,6 +1,7 @@
 // Where requests go: from the settings, and from what S3 says about the bucket's region.
 #include "canopy/proxy/route.h"
 #include "tests/support/cmocka.h"
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -91,11 +92,53 @@ static void a_region_is_followed_but_never_to_a_stranger(void **state)
 	}
 }
 
+static void what_is_too_long_is_refused(void **state)
+{
+	(void)state;
+	static const size_t lengths[][3] = {{300, 1, 1}, {1, 100, 1}, {200, 1, 100}}; // of host, region, bucket
+	for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+		char texts[3][512] = {"", "", ""};
+		struct error err = {0};
+		struct route route = {.host = "as it was"};
+		for (int n = 0; n < 3; n++)
+			memset(texts[n], 'a', lengths[i][n]);
+		struct config config = config_of(0);
+		config.host = texts[0];
+		config.region = texts[1];
+		config.bucket = texts[2];
+		config.is_virtual = i == 2;
+		assert_error(route_init(&config, &route, &err), err, ERROR_INVALID, "is too long");
+		assert_string_equal(route.host, "as it was");
+	}
+}
+
+// A hint that would not fit leaves the route as it is.
+static void a_hint_that_is_too_long_is_not_followed(void **state)
+{
+	(void)state;
+	char region[80] = "", location[600];
+	struct error err = {0};
+	struct route route;
+	const struct config config = config_of(0);
+	memset(region, 'r', sizeof(region) - 1);
+	(void)snprintf(location, sizeof(location), "https://%0400d.amazonaws.com/", 0);
+	assert_ok(route_init(&config, &route, &err), err);
+	const struct route before = route;
+	const struct route_hint too_long[] = {{.region = region, .location = ""}, {.region = "", .location = location},
+		{.region = "UPPER", .location = "https://b/"}};
+	for (size_t i = 0; i < sizeof(too_long) / sizeof(too_long[0]); i++) {
+		assert_false(route_follow(&route, &config, &too_long[i]));
+		assert_memory_equal(&route, &before, sizeof(route));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_settings_make_the_route),
 		cmocka_unit_test(a_region_is_followed_but_never_to_a_stranger),
+		cmocka_unit_test(what_is_too_long_is_refused),
+		cmocka_unit_test(a_hint_that_is_too_long_is_not_followed),
 	};
 	return cmocka_run_group_tests_name("proxy/route", tests, NULL, NULL);
 }

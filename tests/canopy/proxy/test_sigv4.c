@@ -149,6 +149,24 @@ static void the_signing_key_is_as_aws_derives_it(void **state)
 	sigv4_key_fini(&key);
 }
 
+static void what_is_too_long_for_a_key_is_refused_and_changes_none(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	char text[400] = "";
+	struct sigv4_key key = {.generation = 7};
+	AUTO(secret) struct secret secret = {0};
+	struct sigv4_request request = {.region = "us-east-1", .service = "s3", .date = "20120215T000000Z"};
+	memset(text, 'a', sizeof(text) - 1);
+	assert_ok(secret_set(&secret, text, &err), err);
+	assert_error(sigv4_key_for(&key, &request, &secret, 1, &err), err, ERROR_INVALID,
+		"the secret access key is longer than 256 bytes");
+	assert_null(strstr(err.text, "aaa"));
+	request.region = text;
+	assert_error(sigv4_key_for(&key, &request, &secret, 1, &err), err, ERROR_INVALID, "is longer than");
+	assert_int_equal(key.generation, 7);
+}
+
 static void dates_are_written_in_utc(void **state)
 {
 	(void)state;
@@ -181,6 +199,7 @@ int main(void)
 		cmocka_unit_test(signs_as_aws_does),
 		cmocka_unit_test(the_canonical_request_is_as_aws_writes_it),
 		cmocka_unit_test(the_signing_key_is_as_aws_derives_it),
+		cmocka_unit_test(what_is_too_long_for_a_key_is_refused_and_changes_none),
 		cmocka_unit_test(dates_are_written_in_utc),
 		cmocka_unit_test(queries_are_sorted_by_encoded_name_and_then_value),
 	};
