@@ -108,10 +108,11 @@ static int hash_canonical(const struct sigv4_request *request, char out[ENCODE_S
 	unsigned char hash[ENCODE_SHA256_BYTES];
 	AUTO(buf) struct buf text;
 	buf_init(&text, CANONICAL_MAX);
-	if (sigv4_canonical_request(request, &text, err) < 0)
-		return -1;
-	int rc = encode_sha256(text.data, text.len, hash, err);
-	secret_wipe(text.data, text.len); // it holds the session token
+	int rc = sigv4_canonical_request(request, &text, err);
+	if (rc == 0)
+		rc = encode_sha256(text.data, text.len, hash, err);
+	if (text.len > 0)
+		secret_wipe(text.data, text.len); // it holds the session token, also when there is only a part of it
 	if (rc == 0)
 		encode_hex(hash, sizeof(hash), out);
 	return rc;
