@@ -1,4 +1,5 @@
 // Pipes that are shared: which one is had, how many at most, and what is done when the kernel refuses one.
+#include "canopy/proxy/buffers.h"
 #include "canopy/proxy/pipes.h"
 
 #include "tests/support/cmocka.h"
@@ -154,6 +155,27 @@ static void a_small_pipe_is_none(void **state)
 	assert_int_equal(WEXITSTATUS(status), CHILD_GOOD);
 }
 
+// A transfer that comes when there are many still reads whole heads, and its buffer does not stay.
+static void buffers_beyond_the_large_ones_are_small_and_not_kept(void **state)
+{
+	(void)state;
+	struct buffers buffers = {0};
+	struct buffer *taken[BUFFERS_LARGE_MAX + 1];
+	for (size_t i = 0; i <= BUFFERS_LARGE_MAX; i++) {
+		taken[i] = buffers_take(&buffers);
+		assert_non_null(taken[i]);
+		assert_int_equal(taken[i]->size, i < BUFFERS_LARGE_MAX ? BUFFERS_LARGE_BYTES : BUFFERS_SMALL_BYTES);
+	}
+	for (size_t i = 0; i <= BUFFERS_LARGE_MAX; i++)
+		buffers_give_back(&buffers, taken[BUFFERS_LARGE_MAX - i]);
+	assert_int_equal(buffers.spare_count, BUFFERS_SPARE_MAX);
+	assert_int_equal(buffers.large_count, BUFFERS_SPARE_MAX);
+	for (const struct buffer *at = buffers.spare; at != NULL; at = at->next)
+		assert_int_equal(at->size, BUFFERS_LARGE_BYTES);
+	buffers_fini(&buffers);
+	assert_int_equal(buffers.large_count, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +185,7 @@ int main(void)
 		cmocka_unit_test(descriptor_0_is_one_like_any_other),
 		cmocka_unit_test(after_a_refusal_the_kernel_is_not_asked_for_a_while),
 		cmocka_unit_test(a_small_pipe_is_none),
+		cmocka_unit_test(buffers_beyond_the_large_ones_are_small_and_not_kept),
 	};
 	return cmocka_run_group_tests_name("proxy/pipes", tests, NULL, NULL);
 }

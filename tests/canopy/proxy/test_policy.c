@@ -55,6 +55,8 @@ static const struct {
 	{"two slashes first", "p/", "GET", "//bucket/p/k", "bucket", NULL, NULL},
 	{"backslash", "p/", "GET", "/bucket/p/..%5Cq", "not allowed", NULL, NULL},
 	{"NUL", "p/", "GET", "/bucket/p/k%00.txt", "percent-encoding", NULL, NULL},
+	{"delete character", "p/", "GET", "/bucket/p/%7f", "not allowed", NULL, NULL},
+	{"half an escape", "p/", "GET", "/bucket/p/%2z", "percent-encoding", NULL, NULL},
 	{"line end", "p/", "GET", "/bucket/p/k%0d%0ax:y", "not allowed", NULL, NULL},
 	{"broken encoding", "p/", "GET", "/bucket/p/%zz", "percent-encoding", NULL, NULL},
 	{"encoding cut short", "p/", "GET", "/bucket/p/k%2", "percent-encoding", NULL, NULL},

@@ -116,6 +116,41 @@ static void the_canonical_request_is_as_aws_writes_it(void **state)
 		"\nx-amz-date:20130524T000000Z\n\nhost;range;x-amz-content-sha256;x-amz-date\n" SIGV4_EMPTY_HASH);
 }
 
+// Blanks and tabs in a row are one blank to S3, whatever the engine sent. With room for less than all of it there is an error,
+// never a shorter text.
+static void what_does_not_fit_is_an_error_at_every_length(void **state)
+{
+	(void)state;
+	static const char value[] = "bytes=0-9 \t \t,20-";
+	struct error err = {0};
+	struct sigv4_key key = {.day = "20130524", .region = "us-east-1"};
+	AUTO(buf) struct buf canonical;
+	AUTO(buf) struct buf authorization;
+	buf_init(&canonical, 4096);
+	buf_init(&authorization, 4096);
+	const struct sigv4_request request = {.method = "GET",
+		.path = "/test.txt",
+		.query = "a=b",
+		.headers = {{"host", {"h", 1}}, {"range", {value, sizeof(value) - 1}}, {"x-amz-date", {S3_DATE, 16}}},
+		.header_count = 3,
+		.payload_hash = SIGV4_EMPTY_HASH,
+		.service = "s3",
+		.date = S3_DATE};
+	assert_ok(sigv4_canonical_request(&request, &canonical, &err), err);
+	assert_non_null(strstr(buf_str(&canonical), "\nrange:bytes=0-9 ,20-\n"));
+	assert_ok(sigv4_authorization(&request, &key, "AKID", &authorization, &err), err);
+	for (size_t max = 0; max < canonical.len; max++) {
+		AUTO(buf) struct buf small;
+		buf_init(&small, max);
+		assert_int_equal(sigv4_canonical_request(&request, &small, &err), -1);
+	}
+	for (size_t max = 0; max < authorization.len; max++) {
+		AUTO(buf) struct buf small;
+		buf_init(&small, max);
+		assert_int_equal(sigv4_authorization(&request, &key, "AKID", &small, &err), -1);
+	}
+}
+
 // https://docs.aws.amazon.com/general/latest/gr/signature-v4-examples.html: the signing key for iam, 2012-02-15.
 static void the_signing_key_is_as_aws_derives_it(void **state)
 {
@@ -200,6 +235,7 @@ int main(void)
 		cmocka_unit_test(the_canonical_request_is_as_aws_writes_it),
 		cmocka_unit_test(the_signing_key_is_as_aws_derives_it),
 		cmocka_unit_test(what_is_too_long_for_a_key_is_refused_and_changes_none),
+		cmocka_unit_test(what_does_not_fit_is_an_error_at_every_length),
 		cmocka_unit_test(dates_are_written_in_utc),
 		cmocka_unit_test(queries_are_sorted_by_encoded_name_and_then_value),
 	};

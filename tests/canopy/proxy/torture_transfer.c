@@ -4,6 +4,8 @@
 // connection ends before the body is whole. Never a refusal, which ends a restore; never other bytes; never silence.
 #include "base/clock.h"
 #include "base/log.h"
+#include "canopy/proxy/broker_client.h"
+#include "canopy/proxy/stats.h"
 #include "tests/canopy/proxy/world.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/torture.h"
@@ -168,6 +170,50 @@ static int refuse_another_bucket(struct buf *made, struct error *err)
 	return carry(&scene, made, err);
 }
 
+// What the threads beside the loop do: keys, and counts on the way and at the end.
+
+static struct world *broker_alone(void)
+{
+	return world_new(&(struct world_options){.s3_port = 1, .is_driven = true});
+}
+
+static int ask_for_keys(struct buf *made, struct error *err)
+{
+	AUTO(broker_client) struct broker_client *broker = NULL;
+	AUTO(s3_keys) struct s3_keys keys = {0};
+	struct world *w = broker_alone();
+	torture_begin();
+	int rc = broker_client_new(world_config(w), NULL, &broker, err);
+	if (rc == 0)
+		rc = broker_client_get_keys(broker, &keys, err);
+	torture_end();
+	if (rc == 0)
+		torture_say(made, "%d", strncmp(secret_reveal(&keys.session_token), "TOKENTOKEN", 10));
+	else if (keys.access_key_id.bytes != NULL)
+		torture_say(made, "half a set");
+	broker_client_free(TAKE_PTR(broker));
+	world_free(w);
+	return rc;
+}
+
+static int report_the_totals(struct buf *made, struct error *err)
+{
+	static const struct stats stats;
+	struct stats_reporter *reporter = NULL;
+	struct world *w = broker_alone();
+	torture_begin();
+	int rc = stats_reporter_new(world_config(w), &stats, &reporter, err);
+	stats_reporter_free(reporter);
+	torture_end();
+	// What fails is tried again as long as there is time: only who finds no memory to begin with loses the totals.
+	bool is_posted = world_posted(w, "/stats") != NULL;
+	world_free(w);
+	if (rc == 0 && !is_posted)
+		return error_set(err, ERROR_INTERNAL, "the totals are lost, which the log says");
+	torture_say(made, "%s", rc == 0 ? "posted" : is_posted ? "posted by nobody" : "");
+	return rc;
+}
+
 int main(void)
 {
 	static const struct torture_case cases[] = {
@@ -176,6 +222,8 @@ int main(void)
 		{.name = "a bucket is listed", .run = list_a_bucket, .is_once_a_place = true},
 		{.name = "a head that is refused is asked why", .run = ask_why_a_head_is_refused, .is_once_a_place = true},
 		{.name = "what S3 has not is passed on", .run = pass_on_what_is_missing, .is_once_a_place = true},
+		{.name = "keys are asked for", .run = ask_for_keys, .is_once_a_place = true},
+		{.name = "the totals are reported", .run = report_the_totals, .is_once_a_place = true},
 		{.name = "another bucket is refused", .run = refuse_another_bucket, .is_once_a_place = true},
 	};
 	log_setup(LOG_ERROR, LOG_LOGFMT);

@@ -288,6 +288,11 @@ int world_posts(struct world *w)
 	return count;
 }
 
+const struct config *world_config(struct world *w)
+{
+	return &w->config;
+}
+
 struct proxy *world_proxy(struct world *w)
 {
 	return w->proxy;

@@ -48,6 +48,7 @@ int world_posts(struct world *w);                            // to it, so far
 const char *world_posted(struct world *w, const char *path); // the last body that was posted there; NULL: none
 const char *world_ca_file(void);
 const struct pki_cert *world_ca(void);
+const struct config *world_config(struct world *w);
 struct proxy *world_proxy(struct world *w);
 
 // For s3_tls: a certificate of world_ca() for this name ("DNS:...", "IP:..."). Until the next call.
