@@ -70,6 +70,7 @@ static void texts_become_label_values(void **state)
 		{"cut at a sign", "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgg.h",
 			"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgg"},
 		{"a newline", "a\nb", "a-b"},
+		{"signs beside the letters", "a{b[c`d@e:f/g", "a-b-c-d-e-f-g"},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		char value[LABEL_VALUE_SIZE];

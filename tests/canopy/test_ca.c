@@ -326,6 +326,14 @@ static void names_that_are_none_are_refused(void **state)
 	char long_name[300] = {0};
 	memset(long_name, 'a', sizeof(long_name) - 1);
 	assert_error(ca_service_names(&out, long_name, "n", NULL, &err), err, ERROR_INVALID, "is too long");
+	long_name[CA_NAME_SIZE - strlen(".svc.cluster.local") - 2] = '\0'; // fits alone, and then with less and less behind it
+	assert_error(ca_service_names(&out, long_name, "n", NULL, &err), err, ERROR_INVALID, "is too long");
+	const char *const extra[] = {long_name, NULL};
+	assert_ok(ca_service_names(&out, "s", "n", extra, &err), err);
+	assert_error(ca_service_names(&out, "s", long_name, NULL, &err), err, ERROR_INVALID, "is too long");
+	memset(long_name, 'a', sizeof(long_name) - 1);
+	assert_error(ca_service_names(&out, "s", "n", extra, &err), err, ERROR_INVALID, "is too long");
+	assert_error(ca_service_names(&out, "s", long_name, NULL, &err), err, ERROR_INVALID, "is too long");
 }
 
 static void a_secret_keeps_the_whole_state(void **state)

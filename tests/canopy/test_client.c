@@ -320,6 +320,10 @@ static void no_error_about_credentials_holds_a_secret(void **state)
 			"{\"credentials\":{\"Version\":1,\"AccessKeyId\":\"SECRET\\r\\nX: y\",\"SecretAccessKey\":\"SECRET\","
 			"\"SessionToken\":\"SECRET\",\"Expiration\":\"2099-11-20T01:02:03Z\"},\"repo_password\":\"SECRET\"}",
 			ERROR_INTERNAL, "field \"AccessKeyId\" has control characters"},
+		{"a delete character",
+			"{\"credentials\":{\"Version\":1,\"AccessKeyId\":\"SECRET\x7f\",\"SecretAccessKey\":\"SECRET\","
+			"\"SessionToken\":\"SECRET\",\"Expiration\":\"2099-11-20T01:02:03Z\"},\"repo_password\":\"SECRET\"}",
+			ERROR_INTERNAL, "field \"AccessKeyId\" has control characters"},
 		{"a token that is a number",
 			"{\"credentials\":{\"Version\":1,\"AccessKeyId\":\"SECRET\",\"SecretAccessKey\":\"SECRET\","
 			"\"SessionToken\":7,"

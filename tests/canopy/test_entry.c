@@ -292,6 +292,27 @@ static void databases_are_mapped_by_name(void **state)
 	}
 }
 
+// The script that reads them has so much room; where the text ends in it makes no difference.
+static void more_databases_than_have_room_are_an_error(void **state)
+{
+	(void)state;
+	for (int width = 50; width < 60; width++) {
+		struct error err = {0};
+		struct entry e;
+		AUTO(json) json_t *object = parse(good);
+		json_t *names = json_object();
+		for (int i = 0; i < 1000; i++) {
+			char from[64], to[64];
+			(void)snprintf(from, sizeof(from), "%0*d", width, i);
+			(void)snprintf(to, sizeof(to), "%0*d", width - 20 + width % 7, i);
+			json_object_set_new(names, from, json_string(to));
+		}
+		json_object_set_new(object, "databases", names);
+		assert_int_equal(entry_from_json(object, &e, &err), -1);
+		assert_string_not_equal(err.text, "");
+	}
+}
+
 static void same_replica_is_both_ids(void **state)
 {
 	(void)state;
@@ -394,6 +415,7 @@ int main(void)
 		cmocka_unit_test(namespaces_are_named_by_the_vectors),
 		cmocka_unit_test(every_name_gives_a_dns_label),
 		cmocka_unit_test(databases_are_mapped_by_name),
+		cmocka_unit_test(more_databases_than_have_room_are_an_error),
 		cmocka_unit_test(same_replica_is_both_ids),
 		cmocka_unit_test(a_packed_entry_says_the_same),
 		cmocka_unit_test(the_fingerprint_follows_the_declaration_and_not_the_snapshot),

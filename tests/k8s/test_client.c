@@ -1,6 +1,7 @@
 // How the client repeats, gives up, shows its token and counts. What it asks and understands is in test_recordings.c.
 #include "base/clock.h"
 #include "k8s/call.h"
+#include "k8s/url.h"
 #include "tests/support/cmocka.h"
 #include "tests/support/http_server.h"
 #include <stdio.h>
@@ -130,6 +131,12 @@ static const struct repeat_row repeats[] = {
 		"get jobs n/j: 4 tries, the first: etcdserver: request timed out"},
 	{"get ends at the first definite answer", GET, {BUSY, {404, STATUS("gone"), NULL}}, 2, ERROR_NOT_FOUND, 404,
 		"get jobs n/j: gone"},
+	{"get 404 of another kind", GET, {{404, "{\"kind\":\"List\",\"message\":\"hush\"}", NULL}}, 1, ERROR_NOT_FOUND, 404,
+		"get jobs n/j: HTTP status 404 without a reason"},
+	{"get 404 with an empty message", GET, {{404, STATUS(""), NULL}}, 1, ERROR_NOT_FOUND, 404,
+		"get jobs n/j: HTTP status 404 without a reason"},
+	{"create where 409 has no reason", CREATE, {{409, "{}", NULL}}, 1, ERROR_CONFLICT, 409,
+		"create jobs n/j: HTTP status 409 without a reason"},
 	{"get 403", GET, {{403, STATUS("no"), NULL}}, 1, ERROR_INVALID, 403, "get jobs n/j: no"},
 	{"get 410", GET, {{410, STATUS("too old"), NULL}}, 1, ERROR_CONFLICT, 410, "get jobs n/j: too old"},
 	{"get 301", GET, {{301, "", "Location: /x"}}, 1, ERROR_INTERNAL, 301, "get jobs n/j: HTTP status 301 without a reason"},
@@ -494,6 +501,49 @@ static void threads_share_a_client(void **state)
 	finish(&bench);
 }
 
+static void answer_ok(void *arg, const struct http_server_request *request, struct http_server_answer *answer)
+{
+	(void)arg;
+	(void)request;
+	answer->body = strdup("{}");
+}
+
+static int ignore_item(void *arg, json_t *item, struct error *err)
+{
+	(void)arg;
+	(void)item;
+	(void)err;
+	return 0;
+}
+
+// A selector or a name that would not fit into the URL is an error before anything is sent, whichever part it is that has no
+// room.
+static void what_makes_no_url_is_never_sent(void **state)
+{
+	(void)state;
+	static char name[K8S_URL_MAX + 64];
+	struct http_server *server = http_server_start(answer_ok, NULL);
+	char url[128];
+	(void)snprintf(url, sizeof(url), "%s", http_server_url(server));
+	const struct k8s_config config = {.server = url};
+	struct error err = {0};
+	AUTO(k8s_client) struct k8s_client *client = NULL;
+	AUTO(json) json_t *object = json_object();
+	assert_ok(k8s_client_new(&config, NULL, &client, &err), err);
+	for (size_t less = 0; less <= 40; less += 5) {
+		memset(name, 'a', sizeof(name));
+		name[K8S_URL_MAX - less] = '\0';
+		const struct k8s_list_options selects = {.label_selector = name, .on_item = ignore_item};
+		assert_int_equal(k8s_list(client, &K8S_NAMESPACE, NULL, &selects, &err), -1);
+		AUTO(json) json_t *named = json_pack("{s:{s:s}}", "metadata", "name", name);
+		assert_int_equal(k8s_apply(client, &K8S_NAMESPACE, NULL, named, NULL, &err), -1);
+		assert_int_equal(k8s_create(client, &K8S_JOB, name, object, NULL, &err), -1);
+		assert_int_equal(k8s_patch(client, &K8S_NAMESPACE, NULL, name, object, NULL, &err), -1);
+	}
+	assert_int_equal(http_server_count(server), 0);
+	http_server_stop(server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -508,6 +558,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_401_reads_the_token_again_and_tries_once_more, make_token_file, remove_token_file),
 		cmocka_unit_test(a_401_for_a_token_without_a_file_is_final),
+		cmocka_unit_test(what_makes_no_url_is_never_sent),
 		cmocka_unit_test_setup_teardown(
 			a_token_is_read_again_when_it_is_a_minute_old, make_token_file, remove_token_file),
 		cmocka_unit_test_setup_teardown(

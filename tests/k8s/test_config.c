@@ -135,6 +135,41 @@ static void an_ipv6_address_gets_brackets(void **state)
 	assert_string_equal(config->server, "https://[fd00::1]:6443");
 }
 
+static void an_address_that_has_its_brackets_keeps_them(void **state)
+{
+	(void)state;
+	AUTO(k8s_config) struct k8s_config *config = NULL;
+	struct error err = {0};
+	put_account();
+	put("account/namespace", "\n");
+	set("KUBERNETES_SERVICE_HOST", "[fd00::1]");
+	set("KUBERNETES_SERVICE_PORT", "6443");
+	assert_ok(load(&config, &err), err);
+	assert_string_equal(config->server, "https://[fd00::1]:6443");
+	assert_null(config->namespace);
+}
+
+static void a_variable_that_is_empty_is_none(void **state)
+{
+	(void)state;
+	static const char *const rows[][2] = {{"", "443"}, {"10.96.0.1", ""}};
+	put_account();
+	put("config", minimal);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		AUTO(k8s_config) struct k8s_config *config = NULL;
+		struct error err = {0};
+		set("KUBERNETES_SERVICE_HOST", rows[i][0]);
+		set("KUBERNETES_SERVICE_PORT", rows[i][1]);
+		set("KUBECONFIG", "@/config");
+		assert_ok(load(&config, &err), err);
+		assert_string_equal(config->server, "https://minimal.test:6443");
+		AUTO(k8s_config) struct k8s_config *none = NULL;
+		set("KUBECONFIG", "");
+		set("HOME", "");
+		assert_error(load(&none, &err), err, ERROR_INVALID, "KUBECONFIG is not set");
+	}
+}
+
 static void a_service_account_without_ca_is_an_error_that_names_the_file(void **state)
 {
 	(void)state;
@@ -539,6 +574,8 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test_setup_teardown(in_cluster_files_come_first, begin, end),
 		cmocka_unit_test_setup_teardown(an_ipv6_address_gets_brackets, begin, end),
+		cmocka_unit_test_setup_teardown(an_address_that_has_its_brackets_keeps_them, begin, end),
+		cmocka_unit_test_setup_teardown(a_variable_that_is_empty_is_none, begin, end),
 		cmocka_unit_test_setup_teardown(a_service_account_without_ca_is_an_error_that_names_the_file, begin, end),
 		cmocka_unit_test_setup_teardown(without_a_mounted_token_the_kubeconfig_is_taken, begin, end),
 		cmocka_unit_test_setup_teardown(the_home_directory_comes_last, begin, end),

@@ -58,11 +58,36 @@ static void a_query_is_encoded(void **state)
 		"/x?labelSelector=pgro.bes.au%2Fmanaged-by%3Dpgro-canopy%2Ca%20in%20%28b%29&continue=a%2Bb%2Fc%3D%3D");
 }
 
+// Each is an error where it does not fit, never a shorter path that leads elsewhere.
+static void what_does_not_fit_is_an_error_at_every_length(void **state)
+{
+	(void)state;
+	static const char path[] = "/apis/rbac.authorization.k8s.io/v1/namespaces/a-1/rolebindings/system%3Ax";
+	static const char query[] = "?labelSelector=a%3Db%20c";
+	for (size_t max = 0; max <= sizeof(path); max++) {
+		struct error err = {0};
+		AUTO(buf) struct buf url;
+		buf_init(&url, max);
+		int rc = k8s_url_path(&url, &K8S_ROLE_BINDING, "a-1", "system:x", &err);
+		if ((rc == 0) != (max >= sizeof(path) - 1))
+			fail_msg("%zu: %d %s", max, rc, buf_str(&url));
+	}
+	for (size_t max = 0; max <= sizeof(query); max++) {
+		struct error err = {0};
+		AUTO(buf) struct buf url;
+		buf_init(&url, max);
+		int rc = k8s_url_query(&url, "labelSelector", "a=b c", &err);
+		if ((rc == 0) != (max >= sizeof(query) - 1))
+			fail_msg("%zu: %d %s", max, rc, buf_str(&url));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(a_path_never_leads_elsewhere),
 		cmocka_unit_test(a_query_is_encoded),
+		cmocka_unit_test(what_does_not_fit_is_an_error_at_every_length),
 	};
 	return cmocka_run_group_tests_name("k8s/url", cases, NULL, NULL);
 }

@@ -195,6 +195,11 @@ static const struct status_row status_rows[] = {
 	{"an internal error", STATUS(",\"code\":500,\"message\":\"etcd\""), ERROR_TRANSIENT, 500, 0,
 		"the server ends the watch: etcd"},
 	{"forbidden", STATUS(",\"code\":403,\"message\":\"no\""), ERROR_INVALID, 403, 0, "the server ends the watch: no"},
+	{"gone, by its code alone", STATUS(",\"code\":410,\"message\":\"\""), ERROR_CONFLICT, 410, 0, "no reason"},
+	{"another reason without a code", STATUS(",\"reason\":\"Internal\""), ERROR_TRANSIENT, 500, 0, "no reason"},
+	{"a code beyond all", STATUS(",\"code\":600"), ERROR_TRANSIENT, 500, 0, "no reason"},
+	{"a wait beyond all", STATUS(",\"code\":429,\"details\":{\"retryAfterSeconds\":99999999999}"), ERROR_TRANSIENT, 429, 0,
+		"no reason"},
 	{"an absurd code", STATUS(",\"code\":7"), ERROR_TRANSIENT, 500, 0, "no reason"},
 	{"no object", "{\"type\":\"ERROR\"}", ERROR_TRANSIENT, 500, 0, "no reason"},
 };
