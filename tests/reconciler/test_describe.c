@@ -1,5 +1,6 @@
 // describe: what people are told of a replica, state by state.
 #include "reconciler/describe.h"
+#include "reconciler/round.h"
 #include "tests/reconciler/scenes.h"
 #include "tests/support/cmocka.h"
 #include <stdio.h>
@@ -33,8 +34,11 @@ struct row {
 	enum action_reason reason;
 	const char *job, *postgres; // rounds of a Job that runs, of a Deployment
 	bool is_available;
-	const char *pod_waits; // the reason of the pod of the round
-	const char *prepares;  // the restore pod said this, and the init step of the Deployment runs since ten minutes
+	enum job_outcome job_outcome;
+	const char *pod_waits; // the reason of the pod of the round; NULL: there is no pod
+	const char *pod_message, *pod_ended;
+	const char *prepares; // the restore pod said this, and the init step of the Deployment runs since ten minutes
+	size_t volumes;       // of older rounds
 	enum check_state check;
 	struct note note;
 	enum describe_tone tone;
@@ -366,6 +370,130 @@ static const struct row rows[] = {
 		.tone = TONE_ATTENTION,
 		.waits_for = "after 3 that failed: credentials: canopy: 502",
 		.next = "tried again"},
+	{.label = "wanted, of an intent that nobody knows",
+		.entry = S1,
+		.reason = REASON_UNKNOWN_INTENT,
+		.tone = TONE_ATTENTION,
+		.says = "not one that this operator knows",
+		.waits_for = "",
+		.next = ""},
+	{.label = "pending, its turn comes",
+		.entry = S1,
+		.annotations = "\"restore-state\":\"pending\"",
+		.tone = TONE_WAITING,
+		.waits_for = "its turn",
+		.next = "first restore begins"},
+	{.label = "pending, as a standby sees it",
+		.annotations = "\"restore-state\":\"pending\",\"desired-snapshot-id\":\"s1\"",
+		.does_not_know_worklist = true,
+		.tone = TONE_WAITING,
+		.waits_for = "its turn"},
+	{.label = "restoring, its Job has ended and its pod is gone",
+		.entry = S1,
+		.annotations = RESTORING,
+		.job = KEY,
+		.job_outcome = JOB_COMPLETE,
+		.tone = TONE_WORKING,
+		.stage = "restore",
+		.waits_for = "the restore Job"},
+	{.label = "restoring, its pod cannot run and says why",
+		.entry = S1,
+		.annotations = RESTORING,
+		.job = KEY,
+		.pod_waits = "ErrImagePull",
+		.pod_message = "no such image",
+		.tone = TONE_ATTENTION,
+		.waits_for = "the restore Job, whose pod cannot run: ErrImagePull: no such image"},
+	{.label = "restoring, its container ended and is tried again",
+		.entry = S1,
+		.annotations = RESTORING,
+		.job = KEY,
+		.pod_waits = "",
+		.pod_ended = "OOMKilled",
+		.tone = TONE_WORKING,
+		.waits_for = "the restore Job, whose container restore ended with exit code 137 (OOMKilled) and is tried again"},
+	{.label = "restoring, its pod runs",
+		.entry = S1,
+		.annotations = RESTORING,
+		.job = KEY,
+		.pod_waits = "",
+		.tone = TONE_WORKING,
+		.waits_for = "the restore Job"},
+	{.label = "starting, its Deployment is not there",
+		.entry = S1,
+		.annotations = STARTING,
+		.tone = TONE_WORKING,
+		.stage = "start",
+		.waits_for = "its Deployment to be made"},
+	{.label = "starting, its entry has gone",
+		.annotations = STARTING,
+		.postgres = KEY,
+		.tone = TONE_ATTENTION,
+		.waits_for = "without it the round stands still"},
+	{.label = "starting, as a standby sees it",
+		.annotations = STARTING,
+		.does_not_know_worklist = true,
+		.postgres = KEY,
+		.pod_waits = "",
+		.tone = TONE_WORKING,
+		.says = "Starts PostgreSQL on snapshot s1, attempt 2",
+		.waits_for = "PostgreSQL to come up",
+		.next = "ready time-out"},
+	{.label = "active, a refresh was asked for",
+		.entry = S1,
+		.annotations = ACTIVE REPORTED ",\"force-refresh\":\"true\"",
+		.postgres = KEY,
+		.is_available = true,
+		.tone = TONE_GOOD,
+		.next = "A refresh that a person asked for"},
+	{.label = "active, its pod is gone",
+		.entry = S1,
+		.annotations = ACTIVE REPORTED,
+		.postgres = KEY,
+		.tone = TONE_BROKEN,
+		.waits_for = "PostgreSQL to come back; it has no pod"},
+	{.label = "active, its pod does not come back, and its report is owed",
+		.entry = S1,
+		.annotations = ACTIVE ",\"report\":\"{}\"",
+		.postgres = KEY,
+		.pod_waits = "CrashLoopBackOff",
+		.tone = TONE_BROKEN,
+		.stage = "report",
+		.waits_for = "PostgreSQL to come back, whose pod cannot run: CrashLoopBackOff"},
+	{.label = "active, a refresh waits for a volume",
+		.entry = S2,
+		.annotations = ACTIVE REPORTED,
+		.postgres = KEY,
+		.is_available = true,
+		.volumes = 2,
+		.tone = TONE_GOOD,
+		.waits_for = ROUND_VOLUMES_TEXT,
+		.next = "A refresh to snapshot s2"},
+	{.label = "failed, a round was asked for",
+		.entry = S1,
+		.annotations = FAILED ",\"force-refresh\":\"true\"",
+		.tone = TONE_BROKEN,
+		.next = "A round that a person asked for"},
+	{.label = "failed, the next round waits for a volume",
+		.entry = S1,
+		.annotations = FAILED ",\"force-refresh\":\"true\"",
+		.volumes = 2,
+		.tone = TONE_BROKEN,
+		.waits_for = ROUND_VOLUMES_TEXT},
+	{.label = "failed, the next round waits for a slot",
+		.entry = S2,
+		.annotations = FAILED,
+		.waits_for_slot = true,
+		.tone = TONE_BROKEN,
+		.waits_for = "a free slot for its next round (MAX_CONCURRENT_RESTORES is 4)"},
+	{.label = "torn down, its report goes first",
+		.annotations = ACTIVE ",\"report\":\"{}\"",
+		.postgres = KEY,
+		.is_available = true,
+		.is_going = true,
+		.tone = TONE_GOOD,
+		.says = "Left the worklist: it is torn down",
+		.next = "Its report is sent first, then its Namespace goes"},
 };
 
 // What a row puts into the scene.
@@ -373,6 +501,7 @@ struct stage {
 	struct job_view job;
 	struct deployment_view deployment;
 	struct pod_view pods[2];
+	struct pvc_view volumes[2];
 	char message[256];
 	struct scene scene;
 };
@@ -380,9 +509,11 @@ struct stage {
 static void set_stage(const struct row *row, struct stage *s)
 {
 	*s = (struct stage){0};
-	s->scene = (struct scene){.jobs = &s->job, .deployments = &s->deployment, .pods = s->pods};
+	s->scene = (struct scene){
+		.jobs = &s->job, .deployments = &s->deployment, .pods = s->pods, .pvcs = s->volumes, .pvc_count = row->volumes};
 	if (row->job != NULL) {
 		memcpy(s->job.of.round, row->job, sizeof(s->job.of.round));
+		s->job.outcome = row->job_outcome;
 		s->scene.job_count = 1;
 	}
 	if (row->postgres != NULL) {
@@ -391,18 +522,26 @@ static void set_stage(const struct row *row, struct stage *s)
 		s->deployment.of.created_at_ms = scene_now_ms() - MINUTES(5);
 		s->scene.deployment_count = 1;
 	}
+	for (size_t i = 0; i < row->volumes; i++)
+		memcpy(s->volumes[i].of.round, OLD, sizeof(s->volumes[i].of.round));
 	if (row->pod_waits != NULL) {
 		memcpy(s->pods[0].of.round, KEY, sizeof(s->pods[0].of.round));
 		s->pods[0].is_restore = row->job != NULL;
 		memcpy(s->pods[0].waiting_reason, row->pod_waits, strlen(row->pod_waits) + 1);
+		if (row->pod_message != NULL)
+			memcpy(s->pods[0].waiting_message, row->pod_message, strlen(row->pod_message) + 1);
+		if (row->pod_ended != NULL) {
+			memcpy(s->pods[0].ended_reason, row->pod_ended, strlen(row->pod_ended) + 1);
+			memcpy(s->pods[0].ended_container, "restore", sizeof("restore"));
+			s->pods[0].exit_code = 137;
+		}
 		s->scene.pod_count = 1;
 	}
 	if (row->prepares != NULL) {
 		(void)snprintf(s->message, sizeof(s->message), "%s", row->prepares);
 		s->pods[0] = (struct pod_view){.of.round = KEY, .is_restore = true, .message = s->message};
-		s->pods[1] = (struct pod_view){.of.round = KEY,
-			.prepare = PREPARE_RUNNING,
-			.prepare_started_at_ms = scene_now_ms() - MINUTES(10)};
+		s->pods[1] = (struct pod_view){
+			.of.round = KEY, .prepare = PREPARE_RUNNING, .prepare_started_at_ms = scene_now_ms() - MINUTES(10)};
 		s->scene.pod_count = 2;
 	}
 }
@@ -496,102 +635,11 @@ static void snapshots_and_their_age(void **state)
 	replica_fini(&replica);
 }
 
-static void durations_and_sizes(void **state)
-{
-	(void)state;
-	const struct {
-		int64_t ms;
-		const char *text;
-	} durations[] = {{-5, "0 s"}, {999, "0 s"}, {59999, "59 s"}, {60000, "1 min"}, {3599000, "59 min"}, {3600000, "1 h"},
-		{11520000, "3 h 12 min"}, {86400000, "1 d"}, {100800000, "1 d 4 h"}, {INT64_MAX, "106751991167 d 7 h"}};
-	const struct {
-		int64_t bytes;
-		const char *text;
-	} sizes[] = {{-1, "0 B"}, {0, "0 B"}, {1023, "1023 B"}, {1024, "1.0 KiB"}, {1536, "1.5 KiB"},
-		{INT64_C(4831838208), "4.5 GiB"}, {INT64_C(128) << 20, "128 MiB"}, {INT64_MAX, "7.9 EiB"}};
-	char text[WORDS_SIZE];
-	for (size_t i = 0; i < sizeof(durations) / sizeof(durations[0]); i++) {
-		words_duration(durations[i].ms, text);
-		assert_string_equal(text, durations[i].text);
-	}
-	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-		words_bytes(sizes[i].bytes, text);
-		assert_string_equal(text, sizes[i].text);
-	}
-	words_when(1000, 61000, text);
-	assert_string_equal(text, "1 min ago");
-	words_when(61000, 1000, text);
-	assert_string_equal(text, "in 1 min");
-	words_when(61000, 61500, text);
-	assert_string_equal(text, "now");
-}
-
-static void notes_of_counts_and_troubles(void **state)
-{
-	(void)state;
-	struct error err = {0};
-	AUTO(notes) struct notes *notes = NULL;
-	struct note n;
-	assert_ok(notes_new(&notes, &err), err);
-	assert_false(notes_look(notes, "a", &n));
-
-	notes_progress(notes, "a", KEY, 1000, 10000);
-	assert_true(notes_look(notes, "a", &n));
-	assert_int_equal(n.bytes_per_s, -1);
-	notes_progress(notes, "a", KEY, 61000, 40000);
-	assert_true(notes_look(notes, "a", &n));
-	assert_int_equal(n.bytes_per_s, 2000);
-	notes_progress(notes, "a", KEY, 10, 50000); // the pod began again
-	assert_true(notes_look(notes, "a", &n));
-	assert_int_equal(n.bytes_per_s, -1);
-	notes_progress(notes, "a", OLD, 20, 60000); // another round
-	assert_true(notes_look(notes, "a", &n));
-	assert_int_equal(n.bytes_per_s, -1);
-
-	uint64_t before = notes_revision(notes);
-	notes_trouble(notes, "a", 2, 70000, "canopy: 502", 60000);
-	assert_true(notes_revision(notes) != before);
-	assert_true(notes_look(notes, "a", &n));
-	assert_int_equal(n.errors_in_row, 2);
-	assert_string_equal(n.trouble, "canopy: 502");
-	assert_string_equal(n.round, OLD);
-	notes_well(notes, "a");
-	assert_true(notes_look(notes, "a", &n));
-	assert_int_equal(n.errors_in_row, 0);
-	notes_forget(notes, "a");
-	assert_false(notes_look(notes, "a", &n));
-	notes_trouble(notes, "b", 1, 70000, "x", 60000);
-	notes_well(notes, "b"); // nothing else was heard of it
-	assert_false(notes_look(notes, "b", &n));
-}
-
-static void notes_are_bounded(void **state)
-{
-	(void)state;
-	struct error err = {0};
-	AUTO(notes) struct notes *notes = NULL;
-	struct note n;
-	char name[16];
-	assert_ok(notes_new(&notes, &err), err);
-	for (int i = 0; i <= NOTES_MAX; i++) {
-		(void)snprintf(name, sizeof(name), "n%d", i);
-		notes_progress(notes, name, KEY, 1, 1000);
-	}
-	assert_false(notes_look(notes, name, &n));
-	// Counts that nobody renews make room.
-	notes_progress(notes, name, KEY, 1, 1001 + NOTES_STALE_MS);
-	assert_true(notes_look(notes, name, &n));
-	assert_false(notes_look(notes, "n0", &n));
-}
-
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(rows_of_the_table),
 		cmocka_unit_test(snapshots_and_their_age),
-		cmocka_unit_test(durations_and_sizes),
-		cmocka_unit_test(notes_of_counts_and_troubles),
-		cmocka_unit_test(notes_are_bounded),
 	};
 	return cmocka_run_group_tests_name("reconciler/describe", cases, NULL, NULL);
 }

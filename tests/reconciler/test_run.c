@@ -272,6 +272,7 @@ static const char *a_standby(void)
 {
 	EXPECT(is_ready());
 	EXPECT(answers("/metrics", 200, "\nunderstory_leader 0\n"));
+	EXPECT(answers("/", 200, "This operator does not lead: another. It shows the cluster as it sees it"));
 	return NULL;
 }
 
