@@ -201,7 +201,6 @@ static void the_cluster_that_is_named_counts(void **state)
 	const char *path = getenv("KUBECONFIG"); // NOLINT(concurrency-mt-unsafe): nobody changes it meanwhile
 	(void)snprintf(words, sizeof(words), "status --kubeconfig %s --context c", path);
 	set("KUBECONFIG", "/nonexistent");
-	set("KUBERNETES_SERVICE_HOST", "192.0.2.1");
 	start(words, 0);
 	holds(out, "NAMESPACE");
 	start("status --context d", 1);

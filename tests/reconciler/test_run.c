@@ -292,6 +292,9 @@ static void one_that_waits_for_its_turn_is_ready_and_does_nothing(void **state)
 static const char *a_cluster_that_is_not_seen(void)
 {
 	EXPECT(is_not_ready());
+	EXPECT(answers("/metrics", 200, "understory_kube_requests_total{verb=\"list\",resource=\"jobs\",code=\"500\"} 3\n"));
+	if (cluster_count_asked(&c, "/") > 0)
+		return "to wait for the Jobs";
 	cluster_fault(&c, "[]");
 	EXPECT(is_ready());
 	return NULL;
