@@ -223,7 +223,7 @@ int access_keys_from_secret(struct k8s_client *k8s, const struct settings *setti
 {
 	AUTO(json) json_t *object = NULL;
 	AUTO(canopy_credentials) struct canopy_credentials made = {.expires_at_ms = INT64_MAX};
-	if (k8s_get(k8s, &K8S_SECRET, settings->operator_namespace, entry->secret, &object, err) < 0)
+	if (secret_data_named(k8s, settings->operator_namespace, entry->secret, &object, err) < 0)
 		return -1;
 	const json_t *data = json_object_get(object, "data");
 	if (repository_password(data, settings, entry, &made.repo_password, err) < 0 ||

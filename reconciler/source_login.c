@@ -31,7 +31,7 @@ int source_login_read(struct manager *op, const struct round_view *v, struct sou
 	if (v->sizing.passwords == PASSWORDS_GENERATED)
 		return 0;
 	const char *namespace = op->settings->operator_namespace, *name = v->entry->source_secret;
-	if (k8s_get(op->k8s, &K8S_SECRET, namespace, name, &object, err) < 0 ||
+	if (secret_data_named(op->k8s, namespace, name, &object, err) < 0 ||
 		read_keys(json_object_get(object, "data"), &made, err) < 0)
 		return error_wrap(err, "sourceSecret %s/%s", namespace, name);
 	*out = made;

@@ -58,7 +58,7 @@ static int make_pull_secret(struct manager *op, const struct round_view *v, cons
 	AUTO(json) json_t *object = NULL;
 	if (flavour->pull_secret == NULL)
 		return 0;
-	if (k8s_get(op->k8s, &K8S_SECRET, op->settings->operator_namespace, flavour->pull_secret, &source, err) < 0 ||
+	if (secret_data_named(op->k8s, op->settings->operator_namespace, flavour->pull_secret, &source, err) < 0 ||
 		build_pull_secret(b, source, &object, err) < 0)
 		return error_wrap(err, "flavour %s: pullSecret %s", flavour->name, flavour->pull_secret);
 	return step_put_secret(op, v, object, err);

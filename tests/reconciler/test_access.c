@@ -197,6 +197,19 @@ static void a_secret_that_lacks_something_gives_no_keys(void **state)
 		"secretAccessKey");
 }
 
+static void a_secret_that_no_role_names_is_said_to_be_one(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct canopy_credentials keys = {0};
+	char name[] = "keys", type[] = "tamanu-postgres", storage[] = "s3";
+	const struct entry entry = {.secret = name, .type = type, .storage = storage};
+	cluster_fault(&world.cluster,
+		"[{\"verb\": \"get\", \"path\": \"*/secrets/keys\", \"status\": 403, \"reason\": \"Forbidden\"}]");
+	assert_error(access_keys_from_secret(world.cluster.op.k8s, &world.settings, &entry, &keys, &err), err, ERROR_INVALID,
+		"no Role lets Secret keys be read (hint: component ops/components/secrets): ");
+}
+
 static int give(broker_take take, const char *job, const char *text, struct error *err)
 {
 	const struct broker_replica replica = {.run_id = SCENE_SERVER_ID, .type = "tamanu-postgres"};
@@ -260,6 +273,7 @@ int main(void)
 		CASE(a_file_that_names_no_secret_gives_no_keys),
 		CASE(what_the_engine_decrypts_with_comes_from_that_secret),
 		CASE(a_secret_that_lacks_something_gives_no_keys),
+		CASE(a_secret_that_no_role_names_is_said_to_be_one),
 		CASE(totals_are_kept_with_the_round_in_hand),
 		CASE(progress_goes_to_the_page_and_to_canopy),
 	};
