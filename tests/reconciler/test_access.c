@@ -210,6 +210,25 @@ static void a_secret_that_no_role_names_is_said_to_be_one(void **state)
 		"no Role lets Secret keys be read (hint: component ops/components/secrets): ");
 }
 
+static void a_container_of_azure_takes_a_signature_or_nothing(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	AUTO(canopy_credentials) struct canopy_credentials keys = {0};
+	struct canopy_credentials none = {0};
+	char name[] = "keys", type[] = "tamanu-postgres", storage[] = "azure", client[] = "00000000-0000-4000-8000-000000000001";
+	struct entry entry = {.secret = name, .type = type, .storage = storage};
+	cluster_make_secret(&world.cluster, name, json_pack("{s:s}", "repositoryPassword", "cGFzcw=="));
+	assert_error(access_keys_from_secret(world.cluster.op.k8s, &world.settings, &entry, &none, &err), err, ERROR_INVALID,
+		"sasToken");
+	// A workload identity needs none.
+	entry.client_id = client;
+	err = (struct error){0};
+	assert_ok(access_keys_from_secret(world.cluster.op.k8s, &world.settings, &entry, &keys, &err), err);
+	assert_string_equal(secret_reveal(&keys.repo_password), "pass");
+	assert_int_equal(keys.sas_token.len, 0);
+}
+
 static int give(broker_take take, const char *job, const char *text, struct error *err)
 {
 	const struct broker_replica replica = {.run_id = SCENE_SERVER_ID, .type = "tamanu-postgres"};
@@ -259,6 +278,30 @@ static void progress_goes_to_the_page_and_to_canopy(void **state)
 	assert_int_equal(note.received_bytes, 9);
 }
 
+// Somebody else writes the Namespace too.
+static void totals_are_kept_over_a_conflict(void **state)
+{
+#define PATCHES(times, status, reason, message)                                                                \
+	"[{\"verb\":\"patch\",\"path\":\"*/namespaces/*\"," times "\"status\":" status ",\"reason\":\"" reason \
+	"\",\"message\":\"" message "\"}]"
+	(void)state;
+	struct error err = {0};
+	cluster_fault(&world.cluster, PATCHES("\"times\":1,", "409", "Conflict", "it has changed"));
+	assert_ok(give(world.callbacks.stats, JOB, COUNTS, &err), err);
+	AUTO(json) json_t *traffic = cluster_annotation(&world.cluster, "traffic");
+	assert_int_equal(json_object_size(traffic), 4);
+	err = (struct error){0};
+	cluster_fault(&world.cluster, PATCHES("", "409", "Conflict", "it has changed"));
+	assert_error(give(world.callbacks.stats, JOB, COUNTS, &err), err, ERROR_CONFLICT, "it has changed");
+	err = (struct error){0};
+	cluster_fault(&world.cluster, PATCHES("", "403", "Forbidden", "not for you"));
+	assert_error(give(world.callbacks.stats, JOB, COUNTS, &err), err, ERROR_INVALID, "not for you");
+	err = (struct error){0};
+	cluster_fault(&world.cluster, "[{\"verb\":\"get\",\"status\":403,\"reason\":\"Forbidden\",\"message\":\"not for you\"}]");
+	assert_error(give(world.callbacks.stats, JOB, COUNTS, &err), err, ERROR_INVALID, "not for you");
+	cluster_fault(&world.cluster, "[]");
+}
+
 int main(void)
 {
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -274,7 +317,9 @@ int main(void)
 		CASE(what_the_engine_decrypts_with_comes_from_that_secret),
 		CASE(a_secret_that_lacks_something_gives_no_keys),
 		CASE(a_secret_that_no_role_names_is_said_to_be_one),
+		CASE(a_container_of_azure_takes_a_signature_or_nothing),
 		CASE(totals_are_kept_with_the_round_in_hand),
+		CASE(totals_are_kept_over_a_conflict),
 		CASE(progress_goes_to_the_page_and_to_canopy),
 	};
 	log_setup(LOG_ERROR, LOG_LOGFMT);
