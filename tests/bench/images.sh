@@ -66,7 +66,7 @@ double_of_walg()
 {
 	cp -al "$folder/pgbackrest-18" "$1"
 	rm "$1/from"
-	cp "$(dirname "$0")/wal-g" "$1/usr/bin/wal-g"
+	cp "$(dirname "$0")/walg_double.sh" "$1/usr/bin/wal-g"
 	echo "a double of WAL-G's command line" >"$1/from"
 }
 

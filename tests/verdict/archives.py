@@ -16,20 +16,20 @@ def give_time(folder, major, taken_at):
     make_readable(folder)
 
 
-def base_backup(server, folder, taken_at="2026-11-20T00:00:00Z"):
+def base_backup(server, folder, taken_at="2026-11-20T00:00:00Z", options=()):
     run(server.image.command("pg_basebackup", "-h", server.sockets, "-U", "postgres", "-D", folder, "-Ft", "-z", "-X", "stream", "-c", "fast",
-                             "--no-sync"))
+                             "--no-sync", *options))
     names = sorted(path.name for path in folder.iterdir())
     (folder / "checksum.txt").write_text(subprocess.run(["sha256sum", "--", *names], cwd=folder, check=True, capture_output=True, text=True).stdout)
     give_time(folder, server.image.major, taken_at)
 
 
-def dump(server, folder, dumper, databases, taken_at="2026-11-20T00:00:00Z"):
+def dump(server, folder, dumper, databases, taken_at="2026-11-20T00:00:00Z", options=()):
     """By the programs of another image, where the server's own has none of these."""
     folder.mkdir()
     own(folder)
     for name in databases:
-        run(dumper.command("pg_dump", "-h", server.sockets, "-U", "postgres", "-Fc", "-f", folder / f"{name}.dump", name))
+        run(dumper.command("pg_dump", "-h", server.sockets, "-U", "postgres", "-Fc", "-f", folder / f"{name}.dump", *options, name))
     run(dumper.command("pg_dumpall", "-h", server.sockets, "-U", "postgres", "--globals-only", "-f", folder / "globals.sql"))
     give_time(folder, server.image.major, taken_at)
 
@@ -59,7 +59,9 @@ class PgBackRest:
         return run(self.image.command("/usr/bin/pgbackrest", f"--config={self.config}", "--stanza=main", *words))
 
     def back_up(self):
-        """Its label. All WAL up to now is in the archive then."""
+        """Its label. The WAL from its beginning up to now is in the archive then."""
+        for file in self.wal.iterdir():
+            file.unlink()
         self.do("stanza-create")
         self.do("backup", "--type=full")
         switch_wal(self.server, self.wal)

@@ -82,11 +82,10 @@ class Trial:
         (stage.dir / "understory.yaml").write_text(SETTINGS % {"ready": self.ready_s})
         self.start_operator()
 
-    def start_operator(self, **settings):
-        """settings: over the trial's."""
+    def start_operator(self):
         way = {"S3_ENDPOINT": self.tls_endpoint, "S3_CA_FILE": str(self.dir / "ca.crt")} if self.has_tls else {"S3_ENDPOINT": self.endpoint}
         self.stage.operator(**{**way, "UNDERSTORY_CONFIG": str(self.stage.dir / "understory.yaml"), "MAX_CONCURRENT_RESTORES": "6",
-                               "MAX_CONCURRENT_CHECKS": "4", "LEADER_ELECTION": "off", "LOG_LEVEL": "info", **self.settings, **settings})
+                               "MAX_CONCURRENT_CHECKS": "4", "LEADER_ELECTION": "off", "LOG_LEVEL": "info", **self.settings})
 
     def wait_for_start(self):
         self.starting.join()
