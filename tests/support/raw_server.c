@@ -146,6 +146,7 @@ struct raw_server *raw_server_start(raw_script script, void *arg, const struct r
 void raw_server_stop(struct raw_server *server)
 {
 	atomic_store(&server->stop, true);
+	(void)shutdown(server->fd, SHUT_RDWR); // wakes a thread that waits for the next connection
 	must(pthread_join(server->thread, NULL) == 0);
 	(void)close(server->fd);
 	SSL_CTX_free(server->tls);
