@@ -10,12 +10,14 @@
 #include "tests/support/cmocka.h"
 #include "tests/support/http_server.h"
 #include "tests/support/scratch.h"
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define SETTLE_TURNS 2
-#define VALUE_SAID_MAX 35 // without canopy's own words, which an error does without when memory is short
+#define EVENT_WAIT_MS 10000 // they are sent by a thread of their own
+#define VALUE_SAID_MAX 35   // without canopy's own words, which an error does without when memory is short
 
 #if defined(__clang__)
 #pragma GCC diagnostic ignored "-Wreserved-identifier"
@@ -143,7 +145,9 @@ static void open_store(const char *kept)
 		return;
 	}
 	AUTO(json) json_t *of_operator = json_pack("{s:{s:s}}", "metadata", "name", "pgro-system");
+	AUTO(json) json_t *of_events = json_pack("{s:{s:s}}", "metadata", "name", "default");
 	assert_ok(store_create(api.store, "namespaces", of_operator, NULL, &err), err);
+	assert_ok(store_create(api.store, "namespaces", of_events, NULL, &err), err);
 }
 
 static void open_operator(struct manager *op, struct error *err)
@@ -409,6 +413,33 @@ void cluster_make_secret(struct cluster *cluster, const char *name, json_t *data
 		cluster->op.settings->operator_namespace, "data", data);
 	assert_non_null(secret);
 	assert_ok(store_create(api.store, "secrets", secret, NULL, &err), err);
+}
+
+// --- what is told
+
+static bool is_told(const char *reason)
+{
+	struct error err = {0};
+	AUTO(json) json_t *all = NULL;
+	size_t i;
+	const json_t *event;
+	assert_ok(store_list(api.store, "events.events.k8s.io", NULL, &all, NULL, &err), err);
+	json_array_foreach (all, i, event) {
+		const char *found = json_find_str(event, "reason");
+		if (found != NULL && strcmp(found, reason) == 0)
+			return true;
+	}
+	return false;
+}
+
+void cluster_await_event(struct cluster *cluster, const char *reason)
+{
+	int64_t give_up_mono_ms = clock_mono_ms() + EVENT_WAIT_MS;
+	(void)cluster;
+	while (!is_told(reason) && clock_mono_ms() < give_up_mono_ms)
+		(void)poll(NULL, 0, 5);
+	if (!is_told(reason))
+		fail_msg("no Event %s", reason);
 }
 
 // --- how it stands

@@ -72,6 +72,9 @@ char *cluster_token(struct cluster *cluster);
 // A Secret of OPERATOR_NAMESPACE; data holds base64.
 void cluster_make_secret(struct cluster *cluster, const char *name, json_t *data);
 
+// Fails the test when no Event of this reason comes.
+void cluster_await_event(struct cluster *cluster, const char *reason);
+
 // How many requests for this path came to canopy.
 int cluster_count_asked(struct cluster *cluster, const char *path);
 

@@ -2,7 +2,6 @@
 // is told by Events and in the log, and what the status page learns of it.
 #include "reconciler/tick.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "k8s/client.h"
 #include "tests/reconciler/cluster.h"
@@ -25,14 +24,8 @@ static struct cluster c;
 
 static int set_up(void **state)
 {
-	struct error err = {0};
 	(void)state;
 	cluster_open(&c, "analytics", NULL);
-	// For Events about Namespaces.
-	AUTO(json)
-	json_t *of_events =
-		json_pack("{s:s, s:s, s:{s:s}}", "apiVersion", "v1", "kind", "Namespace", "metadata", "name", "default");
-	assert_ok(k8s_create(c.op.k8s, &K8S_NAMESPACE, NULL, of_events, NULL, &err), err);
 	return 0;
 }
 
@@ -81,33 +74,6 @@ static void logs(const char *log, const char *part)
 		fail_msg("expected %s, it logs:\n%s", part, log);
 }
 
-struct sought {
-	const char *reason;
-	bool is_there;
-};
-
-static int look_for(void *arg, json_t *event, struct error *err)
-{
-	struct sought *sought = arg;
-	const char *reason = json_find_str(event, "reason");
-	(void)err;
-	sought->is_there = sought->is_there || (reason != NULL && strcmp(reason, sought->reason) == 0);
-	return 0;
-}
-
-// Events are sent by a thread of their own.
-static void tells(const char *reason)
-{
-	struct error err = {0};
-	struct sought sought = {.reason = reason};
-	const struct k8s_list_options options = {.on_item = look_for, .arg = &sought};
-	int64_t give_up_mono_ms = clock_mono_ms() + 10000;
-	while (!sought.is_there && clock_mono_ms() < give_up_mono_ms)
-		assert_ok(k8s_list(c.op.k8s, &K8S_EVENT, NULL, &options, &err), err);
-	if (!sought.is_there)
-		fail_msg("no Event %s", reason);
-}
-
 // --- what a pass is counted as
 
 static void a_pass_counts_its_worklist(void **state)
@@ -154,7 +120,7 @@ static void a_namespace_of_somebody_else_is_told_of(void **state)
 	AUTO_FREE char *log = pass_well();
 	logs(log, "msg=\"foreign namespace\" namespace=" SCENE_NAMESPACE);
 	counts("\nunderstory_foreign_namespaces 1\n");
-	tells("ForeignNamespace");
+	cluster_await_event(&c, "ForeignNamespace");
 }
 
 static void a_teardown_that_is_held_is_told_of(void **state)
@@ -168,7 +134,7 @@ static void a_teardown_that_is_held_is_told_of(void **state)
 	AUTO_FREE char *log = pass_well();
 	logs(log, "msg=\"teardowns held\" held=1 managed=1 worklist_entries=0");
 	counts("\nunderstory_teardowns_held 1\n");
-	tells("TeardownHeld");
+	cluster_await_event(&c, "TeardownHeld");
 	assert_true(pulse_get(&c.op.pulse, &facts));
 	assert_int_equal(facts.held, 1);
 	assert_int_equal(facts.held_passes, 1);
