@@ -4,11 +4,12 @@
 # Reads $work (with its repository and busybox's tools) and $pod_path.
 
 # The environment comes on stdin, one NAME=VALUE a line. DIRECTORY holds pgdata, run and message, which become /pgdata, /run/understory
-# and /dev/termination-log, and perhaps recorders (programs that come first in PATH), backup (which becomes /backup, read-only), tls (which becomes /run/understory-tls), psql and
-# postgres (in the place of the real ones), passwd and hosts.
+# and /dev/termination-log, and perhaps scripts (which become /scripts), recorders (programs that come first in PATH), backup (which becomes
+# /backup, read-only), tls (which becomes /run/understory-tls), psql and postgres (in the place of the real ones), passwd and hosts.
 pod() { # DIRECTORY COMMAND...
 	local directory=$1 variable options=()
 	shift
+	[ ! -d "$directory/scripts" ] || options+=(--ro-bind "$directory/scripts" /scripts)
 	[ ! -d "$directory/recorders" ] || options+=(--ro-bind "$directory/recorders" /recorders)
 	[ ! -e "$directory/passwd" ] || options+=(--ro-bind "$directory/passwd" /etc/passwd)
 	[ ! -e "$directory/hosts" ] || options+=(--ro-bind "$directory/hosts" /etc/hosts)

@@ -99,8 +99,9 @@ begin() { # SCRIPT
 	local environment
 	environment=$(cat)
 	: >"$pod/message"
+	install -D -m 644 "$scripts/$1.sh" "$pod/scripts/$1.sh"
 	# shellcheck disable=SC2046
-	(pod "$pod" $(shell) -c "$(cat "$scripts/$1.sh")" <<<"$environment") >>"$pod.log" 2>&1 &
+	(pod "$pod" $(shell) "/scripts/$1.sh" <<<"$environment") >>"$pod.log" 2>&1 &
 	begun=$!
 	processes+=("$begun")
 }

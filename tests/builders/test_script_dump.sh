@@ -290,7 +290,7 @@ test_cut_dumps() {
 }
 
 # A dump whose SQL is changed after pg_dump: of the same length, in what pg_dump leaves uncompressed.
-changed_dump() { # FROM TO
+changed_dump() { # FROM TO [VARIABLE]...
 	variant changed /usr/bin/python3 -c '
 import sys
 data = open("app.dump", "rb").read()
@@ -300,7 +300,13 @@ open("app.dump", "wb").write(data.replace(was, is_now))' "$1" "$2"
 	dump_pod changed
 	rm -rf "$pod/pgdata"/*
 	fetch changed
-	load verify
+	load verify "${@:3}"
+}
+
+# A dump with this statement.
+stating() { # SQL [VARIABLE]...
+	local was="COMMENT ON TABLE public.fact IS 'a comment that is long enough to put another statement in its place" sql="$1; --"
+	changed_dump "$was" "$sql$(printf '%*s' $((${#was} - ${#sql})) '')" "${@:2}"
 }
 
 test_faults() {
@@ -313,7 +319,7 @@ test_faults() {
 	changed_dump "CREATE MATERIALIZED VIEW" "CREATE NATERIALIZED VIEW"
 	failed_with "$(code EXIT_LOAD_FAILED)" load "database app: dump app.dump cannot be loaded" "a dump that no server takes"
 	while IFS='|' read -r label expected words; do
-		raising "$words"
+		stating "DO 'BEGIN RAISE ''$words''; END'"
 		[ "$status" = "$expected" ] && [ "$(message .stage)" = load ] && message .error | grep -qF "$words"
 		verdict $? "$label"
 	done <<-ROWS
@@ -324,11 +330,36 @@ test_faults() {
 	ROWS
 }
 
-# A dump with a statement that fails with these words.
-raising() { # WORDS
-	local was="COMMENT ON TABLE public.fact IS 'a comment that is long enough to put another statement in its place"
-	local raises="DO 'BEGIN RAISE ''$1''; END'; --"
-	changed_dump "$was" "$raises$(printf '%*s' $((${#was} - ${#raises})) '')"
+# Where nothing moves for long the load ends; a server that only computes moves.
+test_stall() {
+	stating "DO 'BEGIN PERFORM pg_sleep(3600); END'" RECOVERY_STALL_SECONDS=4
+	failed_with "$(code EXIT_RECOVERY_STALLED)" load "load stands still: nothing has moved for" "no movement ends a load"
+	[ -d "$pod/pgdata/dumps" ] && [ ! -e "$pod/pgdata/pgdata" ]
+	verdict $? "and leaves the dumps for the next pod, and nothing that could be started"
+	stating "DO 'BEGIN WHILE clock_timestamp() < now() + ''9 s'' LOOP END LOOP; END'" RECOVERY_STALL_SECONDS=4
+	is "what computes, and reads and writes nothing, is waited for" "0 dump" "$status $(message .capture)"
+}
+
+# What the restore left is counted before the load, and no more once a cluster has been made of it.
+test_files_gone() {
+	dump_pod gone
+	fetch both
+	mv "$pod/pgdata/dumps/files/odd.dump" "$pod/odd.dump"
+	load verify RESTORED_FILES=4
+	failed_with "$(code EXIT_NODE_FAILED)" load "the restore left 4 files in /pgdata/dumps, 3 are there now: the volume is to blame" \
+		"a volume that lost a dump"
+	mv "$pod/odd.dump" "$pod/pgdata/dumps/files/odd.dump"
+	mv "$pod/pgdata/dumps/major" "$pod/major"
+	load verify RESTORED_FILES=4
+	failed_with "$(code EXIT_NODE_FAILED)" load "the volume is to blame and not the backup" "a volume that lost what the restore noted"
+	mv "$pod/major" "$pod/pgdata/dumps/major"
+	load verify RESTORED_FILES=4
+	is "with all of it the dumps are loaded" "0 dump" "$status $(message .capture)"
+	load verify RESTORED_FILES=4
+	is "and what came of them is not counted" "0 dump" "$status $(message .capture)"
+	rm -r "$pod/pgdata/pgdata"
+	load verify RESTORED_FILES=4
+	failed_with "$(code EXIT_NODE_FAILED)" load "the restore left 4 files in /pgdata/dumps, 0 are there now" "a volume that lost all"
 }
 
 test_is_killed() {
@@ -356,4 +387,4 @@ for script in restore-dump restore-dump-file prepare-dump; do
 	shellcheck -s sh "$scripts/$script.sh" >"$pod.log" 2>&1
 	verdict $? "$script.sh as it is shipped"
 done
-run_tests test_fetch test_headers test_load test_names test_hostile_globals test_no_globals test_cut_dumps test_faults test_is_killed
+run_tests test_fetch test_headers test_load test_names test_hostile_globals test_no_globals test_cut_dumps test_faults test_stall test_files_gone test_is_killed
