@@ -16,9 +16,9 @@ done
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/understory-scripts.XXXXXX")
 chmod 755 "$work"
-processes=()
+# Those that still run: the pid of one that has ended may be somebody else's by now.
 clean_up() {
-	for pid in "${processes[@]}"; do kill -9 "$pid" 2>/dev/null; done
+	for pid in $(jobs -rp); do kill -9 "$pid" 2>/dev/null; done
 	rm -rf "$work"
 }
 trap clean_up EXIT
@@ -103,12 +103,11 @@ begin() { # SCRIPT
 	# shellcheck disable=SC2046
 	(pod "$pod" $(shell) "/scripts/$1.sh" <<<"$environment") >>"$pod.log" 2>&1 &
 	begun=$!
-	processes+=("$begun")
 }
 
 # SIGTERM to the pod's first process, as the kubelet does it.
 stop() {
-	pkill -TERM -P "$begun"
+	! jobs -rp | grep -qx "$begun" || pkill -TERM -P "$begun"
 	timeout 20 tail --pid="$begun" -f /dev/null || return 1
 	wait "$begun"
 }

@@ -65,7 +65,6 @@ sas() { "$support/blob_store.py" sas "$@"; } # PERMISSIONS MINUTES
 
 start_double() {
 	"$support/blob_store.py" serve "$work/blobs" "$work/store.crt" "$work/store.key" >"$work/store.log" 2>&1 &
-	processes+=("$!")
 	await_line '^port ' "$work/store.log" && endpoint=https://hospital.blob.core.windows.net:$(sed -n 's/^port //p' "$work/store.log")
 }
 
@@ -73,10 +72,8 @@ start_azurite() {
 	AZURITE_ACCOUNTS="$BLOB_ACCOUNT:$BLOB_KEY" node "$modules/azurite/dist/src/blob/main.js" --blobHost 127.0.0.9 --blobPort 443 \
 		--location "$work/azurite" --silent --disableTelemetry --skipApiVersionCheck --cert "$work/store.crt" --key "$work/store.key" \
 		--oauth basic >"$work/store.log" 2>&1 &
-	processes+=("$!")
 	await_line 'successfully listens' "$work/store.log" || return
 	"$support/entra.py" 127.0.0.8 "$work/store.crt" "$work/store.key" >"$work/entra.log" 2>&1 &
-	processes+=("$!")
 	endpoint=https://hospital.blob.core.windows.net # azcopy knows no other port for Azure
 	curl -sf --cacert "$work/repository/ca.crt" --resolve hospital.blob.core.windows.net:443:127.0.0.9 -X PUT -d '' \
 		"$endpoint/backups?restype=container&$(sas rwlc 60)" || return

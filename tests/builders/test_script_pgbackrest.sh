@@ -49,7 +49,6 @@ start_blob_store() {
 	BLOB_ACCOUNT=hospital BLOB_KEY=$(head -c 32 /dev/urandom | base64)
 	export BLOB_ACCOUNT BLOB_KEY
 	"$blob_store" serve "$work/blobs" "$work/store.crt" "$work/store.key" >"$work/blobs.port" 2>"$work/blobs.log" &
-	processes+=("$!")
 	local deadline=$((SECONDS + 20))
 	until blob_port=$(sed -n 's/^port //p' "$work/blobs.port") && [ -n "$blob_port" ]; do
 		[ $SECONDS -lt $deadline ] || return 1
