@@ -81,14 +81,15 @@ static char *worklist_text(const struct cluster *cluster)
 	char *text = NULL;
 	const char *entry = cluster->entry;
 	bool has_params = entry != NULL && strstr(entry, "\"params\"") != NULL;
-	int len = entry == NULL
-			  ? asprintf(&text, "[]")
-			  : asprintf(&text,
-				    "[{\"replica_id\":\"" SCENE_REPLICA_ID "\",\"group_id\":\"" SCENE_GROUP_ID
-				    "\",\"server_id\":\"" SCENE_SERVER_ID
-				    "\",\"type\":\"tamanu-postgres\",\"intent\":\"%s\",\"name\":\"Nauru prod "
-				    "analytics\",%s\"storage\":\"s3\",\"bucket\":\"b\",\"prefix\":\"p\",\"region\":\"r\"%s}]",
-				    cluster->intent, has_params ? "" : "\"params\":{},", entry);
+	bool has_storage = entry != NULL && strstr(entry, "\"storage\"") != NULL;
+	int len = entry == NULL ? asprintf(&text, "[]")
+				: asprintf(&text,
+					  "[{\"replica_id\":\"" SCENE_REPLICA_ID "\",\"group_id\":\"" SCENE_GROUP_ID
+					  "\",\"server_id\":\"" SCENE_SERVER_ID
+					  "\",\"type\":\"tamanu-postgres\",\"intent\":\"%s\",\"name\":\"Nauru prod "
+					  "analytics\",%s%s\"bucket\":\"b\",\"prefix\":\"p\",\"region\":\"r\"%s}]",
+					  cluster->intent, has_params ? "" : "\"params\":{},",
+					  has_storage ? "" : "\"storage\":\"s3\",", entry);
 	if (len < 0)
 		abort();
 	return text;

@@ -298,6 +298,29 @@ static void without_canopy_keys_come_from_a_secret_and_reports_stay(void **state
 	c.op.canopy = canopy;
 }
 
+// A volume wants no keys, but its backup may be encrypted.
+static void what_decrypts_a_backup_on_a_volume_comes_from_a_secret(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct canopy_client *canopy = c.op.canopy;
+	char image[] = "wal-g:3";
+	const struct settings *whole = c.op.settings;
+	struct settings with_walg = *whole;
+	AUTO(json) json_t *secret = NULL;
+	c.op.canopy = NULL;
+	with_walg.walg_image = image;
+	c.op.settings = &with_walg;
+	c.entry = ",\"snapshot_id\":\"s1\",\"engine\":\"walg\",\"storage\":\"file\",\"secret\":\"keys\"";
+	cluster_make_secret(&c, "keys", json_pack("{s:s}", "libsodiumKey", "c29kaXVt"));
+	cluster_settle(&c);
+	troubled("");
+	assert_ok(k8s_get(c.op.k8s, &K8S_SECRET, SCENE_NAMESPACE, "restore-fa04b867", &secret, &err), err);
+	assert_string_equal(json_find_str(secret, "data", "libsodiumKey"), "c29kaXVt");
+	c.op.canopy = canopy;
+	c.op.settings = whole;
+}
+
 int main(void)
 {
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -318,6 +341,7 @@ int main(void)
 		CASE(the_next_round_expects_as_many_bytes_as_the_last_one_read),
 		CASE(a_third_volume_is_not_made),
 		CASE(without_canopy_keys_come_from_a_secret_and_reports_stay),
+		CASE(what_decrypts_a_backup_on_a_volume_comes_from_a_secret),
 	};
 	log_setup(LOG_ERROR, LOG_LOGFMT);
 	return cmocka_run_group_tests_name("reconciler/worker", cases, NULL, NULL);
