@@ -88,8 +88,6 @@ void transfer_stop(struct transfer *transfer)
 
 void transfer_free(struct transfer *transfer)
 {
-	if (transfer == NULL)
-		return;
 	transfer_stop(transfer);
 	buf_fini(&transfer->request);
 	free(transfer);

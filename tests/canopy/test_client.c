@@ -146,6 +146,15 @@ static void a_refusal_is_told_in_the_services_words(void **state)
 		{429, "", ERROR_TRANSIENT, "POST /restore-verification: HTTP 429"},
 		{302, "", ERROR_INTERNAL, "POST /restore-verification: HTTP 302"},
 	};
+	// Longer than what anybody says in a title or a detail.
+	char endless[9000] = "{\"title\":\"";
+	memset(endless + strlen(endless), 'a', sizeof(endless) - strlen(endless) - 3);
+	(void)snprintf(endless + sizeof(endless) - 3, 3, "\"}");
+	struct error failure = {0};
+	says.status = 400;
+	says.body = endless;
+	assert_int_equal(canopy_report(client, "{}", &failure), -1);
+	assert_string_equal(failure.text, "POST /restore-verification: HTTP 400");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct error err = {0};
 		says.status = rows[i].status;

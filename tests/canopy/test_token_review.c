@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LONG "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg" // 64 bytes
 #define ANSWER(status) "{\"kind\":\"TokenReview\",\"status\":" status "}"
 #define USER(name) "\"user\":{\"username\":\"" name "\"}"
 #define OURS "\"audiences\":[\"understory-broker\"]"
@@ -80,6 +81,14 @@ static void only_a_service_account_with_our_audience_passes(void **state)
 			"cannot be read"},
 		{ANSWER("{\"authenticated\":true," OURS "," USER("system:serviceaccount:ns:") "}"), ERROR_INVALID,
 			"cannot be read"},
+		{ANSWER("{\"authenticated\":true," OURS "," USER("system:serviceaccount:" LONG LONG LONG LONG LONG ":sa") "}"),
+			ERROR_INVALID, "cannot be read"},
+		{ANSWER("{\"authenticated\":true," OURS "," USER("system:serviceaccount:ns:" LONG LONG LONG LONG LONG) "}"),
+			ERROR_INVALID, "cannot be read"},
+		{ANSWER("{\"authenticated\":true,\"audiences\":[7,\"understory-broker\"]," USER(
+			 "system:serviceaccount:ns:sa") "}"),
+			ERROR_NONE, ""},
+		{ANSWER("7"), ERROR_INTERNAL, "no status"},
 		{ANSWER("{\"authenticated\":true," OURS "}"), ERROR_INTERNAL, "names no user"},
 		{"{}", ERROR_INTERNAL, "no status"},
 		{"[]", ERROR_INTERNAL, "no status"},

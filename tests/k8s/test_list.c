@@ -113,6 +113,8 @@ static const struct row rows[] = {
 		"list namespaces: \"items\" is missing"},
 	{"a list without metadata", {{200, "{\"items\":[" ITEM("a") "]}", false}}, 0, "a ", FIRST_PAGE, 1, ERROR_TRANSIENT,
 		"list namespaces: \"metadata\" is missing"},
+	{"metadata that is no object", {{200, "{\"metadata\":[],\"items\":[]}", false}}, 0, "", FIRST_PAGE, 1, ERROR_TRANSIENT,
+		"list namespaces: \"metadata\" is missing"},
 	{"a token that is no text", {{200, "{\"metadata\":{\"continue\":1},\"items\":[]}", false}}, 0, "", FIRST_PAGE, 1,
 		ERROR_TRANSIENT, "list namespaces: \"metadata.continue\" is no string"},
 	{"a token that leads nowhere", {{200, PAGE(NEXT("p2"), "[" ITEM("a") "]"), false}}, 0, "a a ", FIRST_PAGE "&continue=p2",

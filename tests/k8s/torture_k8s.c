@@ -43,13 +43,14 @@ static const char *env(const char *name)
 static int load(const char *user, struct buf *made, struct error *err)
 {
 	char text[8192];
-	const char *ca_path = scratch_write("ca.pem", pair.cert_pem, strlen(pair.cert_pem));
+	(void)scratch_write("ca.pem", pair.cert_pem, strlen(pair.cert_pem)); // beside the kubeconfig
 	int len = snprintf(text, sizeof(text),
 		"current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u, namespace: n}}]\n"
-		"clusters: [{name: k, cluster: {server: 'https://api.test:6443', certificate-authority: %s, tls-server-name: "
-		"t}}]\n"
+		"clusters: [{name: k, cluster: {server: 'https://api.test:6443/', certificate-authority: ca.pem, "
+		"tls-server-name: t, proxy-url: 'socks5://p:1', extensions: [{name: client.authentication.k8s.io/exec, "
+		"extension: {a: [b, 7], c: {d: ~}}}]}}]\n"
 		"users:\n- name: u\n  user: %s\n",
-		ca_path, user);
+		user);
 	kubeconfig_path = scratch_write("kubeconfig", text, (size_t)len);
 	AUTO(k8s_config) struct k8s_config *config = NULL;
 	torture_begin();

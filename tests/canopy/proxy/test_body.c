@@ -116,14 +116,29 @@ static void chunks_that_end_early_or_are_broken_are_never_ended_cleanly(void **s
 	(void)state;
 	static char texts[][96] = {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
 		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
-		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhello\r\n0\r\n\r\n"};
-	for (size_t i = 0; i < 3; i++) {
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhello\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\rhello\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5,\r\nhello\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a\n\r\nhello\r\n0\r\n\r\n"};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct world *w = world_new(&(struct world_options){.s3 = cut_chunks_script, .arg = texts[i]});
 		int fd = world_connect(w);
 		struct world_reply reply = world_ask(fd, "GET", "/bucket/p/k", "");
 		assert_true(reply.status == 0 || reply.is_cut);
 		world_reply_fini(&reply);
 		(void)close(fd);
+		world_free(w);
+	}
+}
+
+static void what_stands_beside_a_size_means_nothing(void **state)
+{
+	(void)state;
+	static char texts[][96] = {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2 \r\nok\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\t\r\nok\r\n0;a=b\r\nX: y\r\n\r\n"};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct world *w = world_new(&(struct world_options){.s3 = cut_chunks_script, .arg = texts[i]});
+		world_expect(w, "GET", "/bucket/p/k", "", 200, strstr(texts[i], "\r\n\r\n") + 4);
 		world_free(w);
 	}
 }
@@ -439,6 +454,7 @@ int main(void)
 		cmocka_unit_test(without_a_pipe_a_large_body_is_copied),
 		cmocka_unit_test(a_body_that_ends_early_ends_the_engines_connection_early),
 		cmocka_unit_test(chunks_that_end_early_or_are_broken_are_never_ended_cleanly),
+		cmocka_unit_test(what_stands_beside_a_size_means_nothing),
 		cmocka_unit_test(a_reset_in_the_body_is_seen_by_the_engine),
 		cmocka_unit_test(what_stands_behind_a_body_never_becomes_the_next_answer),
 		cmocka_unit_test(an_engine_that_reads_no_more_is_dropped),

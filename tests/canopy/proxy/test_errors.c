@@ -175,12 +175,17 @@ static void a_head_follows_another_region_too(void **state)
 static void a_redirect_to_a_stranger_is_not_followed_and_not_shown(void **state)
 {
 	(void)state;
-	struct play play = {
-		.answers = {"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://evil.example/\r\nContent-Length: 0\r\n\r\n"}};
-	struct world *w = world_with(&play);
-	world_expect(w, "GET", "/bucket/p/k", "", 502, "<Code>InternalError</Code>");
-	assert_int_equal(atomic_load(&play.count), 1);
-	world_free(w);
+	static const char *const lines[] = {
+		"301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"};
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		char answer[256];
+		struct play play = {.answers = {answer}};
+		error_answer(answer, sizeof(answer), lines[i], "Location: http://evil.example/\r\n", "");
+		struct world *w = world_with(&play);
+		world_expect(w, "GET", "/bucket/p/k", "", 502, "<Code>InternalError</Code>");
+		assert_int_equal(atomic_load(&play.count), 1);
+		world_free(w);
+	}
 }
 
 // Two others are tried, then it is enough.
