@@ -140,6 +140,21 @@ static void a_teardown_that_is_held_is_told_of(void **state)
 	assert_int_equal(facts.held_passes, 1);
 }
 
+static void a_hold_that_cannot_be_kept_is_said(void **state)
+{
+	(void)state;
+	struct settings *settings = (struct settings *)(uintptr_t)c.op.settings;
+	cluster_settle(&c);
+	settings->teardown_guard = true;
+	c.entry = NULL;
+	cluster_fault(&c, "[{\"path\":\"*/configmaps*\",\"status\":403,\"reason\":\"Forbidden\",\"message\":\"not for you\"}]");
+	AUTO_FREE char *log = pass_well();
+	logs(log, "msg=\"the brake's state is not saved: a restart would begin the hold anew\"");
+	logs(log, "not for you");
+	counts("\nunderstory_teardowns_held 1\n");
+	cluster_fault(&c, "[]");
+}
+
 // --- without a worklist
 
 static void without_any_worklist_nothing_is_decided(void **state)
@@ -173,6 +188,39 @@ static void the_last_worklist_is_looked_at_and_no_more(void **state)
 	assert_true(facts.has_worklist && !facts.is_current);
 }
 
+static void a_file_does_as_well(void **state)
+{
+	static const char worklist[] =
+		"- replica_id: " SCENE_REPLICA_ID "\n  group_id: " SCENE_GROUP_ID "\n  server_id: " SCENE_SERVER_ID
+		"\n  type: tamanu-postgres\n  intent: analytics\n  name: Nauru prod analytics\n  params: {}\n"
+		"  storage: s3\n  bucket: b\n  prefix: p\n  region: r\n  snapshot_id: s1\n";
+	(void)state;
+	struct error err = {0};
+	struct settings *settings = (struct settings *)(uintptr_t)c.op.settings;
+	struct canopy_client *canopy = c.op.canopy;
+	c.op.canopy = NULL;
+	settings->worklist_file = strdup(scratch_write("worklist.yaml", worklist, strlen(worklist)));
+	AUTO_FREE char *log = pass_well();
+	logs(log, "!level=warn");
+	counts("\nunderstory_worklist_entries 1\n");
+	(void)scratch_write("worklist.yaml", "- 7: [", 6);
+	AUTO_FREE char *broken = pass(-1, &err);
+	logs(broken, "msg=\"worklist not fetched: ");
+	counts("\nunderstory_worklist_entries 1\n");
+	c.op.canopy = canopy;
+}
+
+static void a_worklist_that_is_the_same_is_not_read_again(void **state)
+{
+	(void)state;
+	c.entry = SNAPSHOT ",\"params\":{}},{\"name\":7";
+	AUTO_FREE char *log = pass_well();
+	logs(log, "msg=\"worklist entry skipped\"");
+	AUTO_FREE char *again = pass_well();
+	logs(again, "!msg=\"worklist entry skipped\"");
+	counts("\nunderstory_worklist_unreadable_entries 1\n");
+}
+
 int main(void)
 {
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -182,7 +230,10 @@ int main(void)
 		CASE(an_entry_nobody_can_read_is_counted),
 		CASE(a_namespace_of_somebody_else_is_told_of),
 		CASE(a_teardown_that_is_held_is_told_of),
+		CASE(a_hold_that_cannot_be_kept_is_said),
 		CASE(without_any_worklist_nothing_is_decided),
+		CASE(a_file_does_as_well),
+		CASE(a_worklist_that_is_the_same_is_not_read_again),
 		CASE(the_last_worklist_is_looked_at_and_no_more),
 	};
 	log_setup(LOG_INFO, LOG_LOGFMT);

@@ -1,9 +1,12 @@
-// Torture (tests/support/torture.h) of the programs that look once, of the status page, and of the operator's beginning and end:
+// Torture (tests/support/torture.h) of the programs that look once, of the status page, of a pass, of what the broker
+// asks, and of the operator's beginning and end:
 // against the stub's API server with a replica that serves, and one that is being restored.
+#include "reconciler/access.h"
 #include "reconciler/page_view.h"
 #include "reconciler/plan.h"
 #include "reconciler/run.h"
 #include "reconciler/status.h"
+#include "reconciler/tick.h"
 #include "reconciler/why.h"
 #include "reconciler/wiring.h"
 #include "base/clock.h"
@@ -196,6 +199,87 @@ static int page_for_programs(struct buf *made, struct error *err)
 	return show_page(PAGE_JSON, made, err);
 }
 
+// --- a pass, and what the broker asks: each with connections of its own
+
+static struct wiring *open_wiring(void)
+{
+	struct error err = {0};
+	struct wiring *wiring = NULL;
+	assert_ok(wiring_open(open_cluster(), WIRING_WORKLIST, &wiring, &err), err);
+	return wiring;
+}
+
+static int make_a_pass(struct buf *made, struct error *err)
+{
+	AUTO(wiring) struct wiring *wiring = open_wiring();
+	struct manager *op = wiring_manager(wiring);
+	torture_begin();
+	int rc = cache_list(op->cache, op->k8s, err);
+	if (rc == 0)
+		rc = tick(op, err);
+	torture_end();
+	if (rc == 0)
+		torture_say(made, "%zu", op->worklist->count);
+	return rc;
+}
+
+static struct broker_callbacks callbacks_of(struct wiring *wiring, struct access *access)
+{
+	struct manager *op = wiring_manager(wiring);
+	*access = (struct access){.settings = op->settings, .k8s = op->k8s, .canopy = op->canopy, .notes = op->notes};
+	return access_callbacks(access);
+}
+
+static int let_in(struct buf *made, struct error *err)
+{
+	struct broker_caller caller;
+	struct broker_replica replica;
+	struct access access;
+	AUTO(wiring) struct wiring *wiring = open_wiring();
+	const struct broker_callbacks broker = callbacks_of(wiring, &access);
+	AUTO_FREE char *token = cluster_token(&c);
+	torture_begin();
+	int rc = broker.review(broker.arg, token, &caller, err);
+	if (rc == 0)
+		rc = broker.lookup(broker.arg, caller.namespace, &replica, err);
+	torture_end();
+	if (rc == 0)
+		torture_say(made, "%s %s", caller.namespace, replica.type);
+	return rc;
+}
+
+static int give_keys(struct buf *made, struct error *err)
+{
+	AUTO(canopy_credentials) struct canopy_credentials keys = {0};
+	struct access access;
+	AUTO(wiring) struct wiring *wiring = open_wiring();
+	const struct broker_callbacks broker = callbacks_of(wiring, &access);
+	torture_begin();
+	int rc = broker.fetch(broker.arg, SCENE_GROUP_ID, "tamanu-postgres", SCENE_SERVER_ID, &keys, err);
+	torture_end();
+	if (rc == 0)
+		torture_say(made, "%s", secret_reveal(&keys.access_key_id));
+	return rc;
+}
+
+static int take_counts(struct buf *made, struct error *err)
+{
+	const struct broker_replica replica = {.run_id = SCENE_SERVER_ID, .type = "tamanu-postgres"};
+	struct access access;
+	AUTO(wiring) struct wiring *wiring = open_wiring();
+	const struct broker_callbacks broker = callbacks_of(wiring, &access);
+	AUTO(json) json_t *counts = json_pack("{s:i, s:i}", "received_raw_bytes", 3, "received_payload_bytes", 4);
+	assert_non_null(counts);
+	torture_begin();
+	int rc = broker.stats(broker.arg, SCENE_NAMESPACE, "restore-fa04b867", &replica, counts, err);
+	if (rc == 0)
+		rc = broker.progress(broker.arg, SCENE_NAMESPACE, "restore-fa04b867", &replica, counts, err);
+	torture_end();
+	if (rc == 0)
+		torture_say(made, "both");
+	return rc;
+}
+
 int main(void)
 {
 	static const struct torture_case cases[] = {
@@ -206,6 +290,10 @@ int main(void)
 		{.name = "why", .run = why_it_is_so, .is_once_a_place = true},
 		{.name = "the status page", .run = page_for_people, .is_once_a_place = true},
 		{.name = "status.json", .run = page_for_programs, .is_once_a_place = true},
+		{.name = "a pass", .run = make_a_pass, .is_once_a_place = true},
+		{.name = "the broker lets somebody in", .run = let_in, .is_once_a_place = true},
+		{.name = "the broker gives keys", .run = give_keys, .is_once_a_place = true},
+		{.name = "the broker takes counts", .run = take_counts, .is_once_a_place = true},
 		{.name = "the operator starts and ends", .run = run_and_end, .is_once_a_place = true},
 		{.name = "the operator is put together", .run = put_together, .is_once_a_place = true},
 	};
