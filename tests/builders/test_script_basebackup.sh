@@ -129,7 +129,7 @@ test_a_pod_that_was_killed() {
 	install -D -m 755 "$work/gzip" "$pod/recorders/gzip"
 	ln -s "$backups" "$pod/backup"
 	begin restore-basebackup-file < <(printf '%s\n' SNAPSHOT_ID=a-newer BACKUP_DIR=/backup/nauru STALL=yes)
-	local deadline=$((SECONDS + 20))
+	local deadline=$((SECONDS + 60))
 	until [ -e "$pod/pgdata/restore/backup_label" ] || [ $SECONDS -ge $deadline ]; do sleep 0.1; done
 	pkill -KILL -P "$begun"
 	wait "$begun"
