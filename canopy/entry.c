@@ -29,7 +29,7 @@ static int optional_str(const json_t *object, const char *key, const char **out,
 	*out = NULL;
 	if (json_is_absent(value))
 		return 0;
-	if (!json_is_string(value))
+	if (json_typeof(value) != JSON_STRING)
 		return error_set(err, ERROR_INVALID, "field \"%s\" is not a string", key);
 	*out = json_string_value(value);
 	return 0;
@@ -188,7 +188,7 @@ static int read_databases(const json_t *object, struct entry *e, struct error *e
 	buf_init(&lines, DATABASES_MAX);
 	if (json_is_absent(names))
 		return 0;
-	if (!json_is_object(names))
+	if (json_typeof(names) != JSON_OBJECT)
 		return error_set(err, ERROR_INVALID, "field \"databases\" is not an object");
 	json_object_foreach (names, from, to) {
 		if (check_database_name(from, err) < 0 || check_database_name(json_string_value(to), err) < 0 ||
@@ -206,7 +206,7 @@ static int read_bound(const json_t *object, const char *key, int64_t *out, struc
 	if (json_is_absent(value))
 		return 0;
 	// With 0 every replica would be refreshed in every pass.
-	if (!json_is_integer(value) || json_integer_value(value) < 1)
+	if (json_typeof(value) != JSON_INTEGER || json_integer_value(value) < 1)
 		return error_set(err, ERROR_INVALID, "field \"%s\" is not a whole number of seconds of at least 1, or null", key);
 	*out = json_integer_value(value);
 	return 0;
@@ -240,7 +240,7 @@ static int read_params(const json_t *object, struct entry *e, struct error *err)
 	const json_t *params = json_object_get(object, "params");
 	if (params == NULL)
 		return error_set(err, ERROR_INVALID, "field \"params\" is missing");
-	if (!json_is_object(params))
+	if (json_typeof(params) != JSON_OBJECT)
 		return error_set(err, ERROR_INVALID, "field \"params\" is not an object");
 	// A copy, so that the entry does not keep the rest of its document alive.
 	if (json_made(json_deep_copy(params), "params", &e->params, err) < 0)

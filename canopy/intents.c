@@ -160,9 +160,9 @@ static int read_duration(const struct param *p, const json_t *value, int64_t *ms
 	static const char allowed[] = "a number of whole seconds, or a text such as 5m, at most 365d";
 	struct error ignored;
 	int64_t read_ms = -1;
-	if (json_is_integer(value) && json_integer_value(value) >= 0 && json_integer_value(value) <= DURATION_MAX_S)
+	if (json_typeof(value) == JSON_INTEGER && json_integer_value(value) >= 0 && json_integer_value(value) <= DURATION_MAX_S)
 		read_ms = json_integer_value(value) * MS_PER_S;
-	else if (json_is_string(value) && clock_parse_duration(json_string_value(value), &read_ms, &ignored) < 0)
+	else if (json_typeof(value) == JSON_STRING && clock_parse_duration(json_string_value(value), &read_ms, &ignored) < 0)
 		read_ms = -1;
 	if (read_ms < p->minimum * MS_PER_S || read_ms > DURATION_MAX_S * MS_PER_S)
 		return refuse(p, value, p->minimum > 0 ? "at least 1 second, at most 365d" : allowed, err);
@@ -174,9 +174,9 @@ static int read_bytes(const struct param *p, const json_t *value, int64_t *bytes
 {
 	struct error ignored;
 	int64_t read = -1;
-	if (json_is_integer(value))
+	if (json_typeof(value) == JSON_INTEGER)
 		read = json_integer_value(value);
-	else if (json_is_string(value) && quantity_bytes(json_string_value(value), &read, &ignored) < 0)
+	else if (json_typeof(value) == JSON_STRING && quantity_bytes(json_string_value(value), &read, &ignored) < 0)
 		read = -1;
 	if (read < p->minimum || read > SIZE_MAX_BYTES)
 		return refuse(p, value,
@@ -189,14 +189,15 @@ static int read_cpu(const struct param *p, const json_t *value, struct error *er
 {
 	struct error ignored;
 	int64_t milli = 0;
-	if (!json_is_string(value) || quantity_milli(json_string_value(value), &milli, &ignored) < 0 || milli < p->minimum)
+	if (json_typeof(value) != JSON_STRING || quantity_milli(json_string_value(value), &milli, &ignored) < 0 ||
+		milli < p->minimum)
 		return refuse(p, value, "a text with a number of CPUs such as 2, 0.5 or 500m", err);
 	return 0;
 }
 
 static int read_depth(const struct param *p, const json_t *value, enum settings_depth *out, struct error *err)
 {
-	const char *text = json_is_string(value) ? json_string_value(value) : "";
+	const char *text = json_typeof(value) == JSON_STRING ? json_string_value(value) : "";
 	for (size_t i = 0; settings_depth_text[i] != NULL; i++) {
 		if (strcmp(settings_depth_text[i], text) == 0) {
 			*out = (enum settings_depth)i;
@@ -208,15 +209,15 @@ static int read_depth(const struct param *p, const json_t *value, enum settings_
 
 static int read_switch(const struct param *p, const json_t *value, bool *out, struct error *err)
 {
-	if (!json_is_boolean(value))
+	if (json_typeof(value) != JSON_TRUE && json_typeof(value) != JSON_FALSE)
 		return refuse(p, value, "true or false", err);
-	*out = json_is_true(value);
+	*out = json_typeof(value) == JSON_TRUE;
 	return 0;
 }
 
 static int read_flavour(const struct param *p, const json_t *value, struct error *err)
 {
-	if (!json_is_string(value) || !settings_is_flavour_name(json_string_value(value)))
+	if (json_typeof(value) != JSON_STRING || !settings_is_flavour_name(json_string_value(value)))
 		return refuse(p, value, "a name of letters, digits and inner -_., at most 63 long", err);
 	return 0;
 }
@@ -224,7 +225,7 @@ static int read_flavour(const struct param *p, const json_t *value, struct error
 // The borrowed text of a quantity: the entry holds those that came as numbers.
 static const char *quantity_text(const struct entry *entry, const struct param *p, const json_t *value)
 {
-	if (json_is_string(value))
+	if (json_typeof(value) == JSON_STRING)
 		return json_string_value(value);
 	return strcmp(p->name, "memory_request") == 0 ? entry->memory_request : entry->memory_limit;
 }

@@ -12,7 +12,7 @@ static int status_text(const json_t *status, const char *key, const char **out, 
 	*out = NULL;
 	if (json_is_absent(value))
 		return 0;
-	if (!json_is_string(value))
+	if (json_typeof(value) != JSON_STRING)
 		return error_set(err, ERROR_INVALID, "status.%s is no string", key);
 	if (strlen(json_string_value(value)) != json_string_length(value))
 		return error_set(err, ERROR_INVALID, "status.%s holds a NUL", key);

@@ -61,7 +61,7 @@ static int read_next(const json_t *envelope, struct buf *next, struct error *err
 	const json_t *token = json_object_get(metadata, "continue");
 	if (!json_is_object(metadata))
 		return error_set(err, ERROR_INVALID, "\"metadata\" is missing");
-	if (token != NULL && !json_is_string(token))
+	if (token != NULL && json_typeof(token) != JSON_STRING)
 		return error_set(err, ERROR_INVALID, "\"metadata.continue\" is no string");
 	const char *text = token == NULL ? "" : json_string_value(token);
 	if (text[0] != '\0' && strcmp(text, buf_str(next)) == 0)

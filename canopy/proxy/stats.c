@@ -29,10 +29,11 @@ static json_int_t value(const atomic_llong *counter)
 int stats_print(const struct stats *stats, const struct config *config, bool is_progress, char **out, struct error *err)
 {
 	AUTO(json) json_t *body = NULL;
+	json_begin();
 	json_t *made = json_pack("{s:I, s:I, s:I, s:I}", "sent_raw_bytes", value(&stats->sent_raw_bytes), "sent_payload_bytes",
 		value(&stats->sent_payload_bytes), "received_raw_bytes", value(&stats->received_raw_bytes),
 		"received_payload_bytes", value(&stats->received_payload_bytes));
-	if (json_made(made, "byte counts", &body, err) < 0)
+	if (json_made_whole(made, "byte counts", &body, err) < 0)
 		return -1;
 	if (is_progress &&
 		(json_object_set_new(body, "type", json_string(config->type)) < 0 ||

@@ -357,6 +357,25 @@ static void a_secret_keeps_the_whole_state(void **state)
 	assert_false(renew(&back, START_MS + CA_LIFE_MS / 3 * 2));
 }
 
+static void states_are_the_same_when_all_of_them_is(void **state)
+{
+	(void)state;
+	const char *const list[] = {"good", NULL};
+	struct error err = {0};
+	struct ca_state none = {0};
+	AUTO(ca_state) struct ca_state ca = {0};
+	AUTO(ca_state) struct ca_state other = {0};
+	AUTO(cert_pair) struct cert_pair made = {0};
+	assert_true(renew(&ca, START_MS));
+	assert_true(renew(&other, START_MS));
+	assert_true(ca_is_same(&none, &none));
+	assert_true(ca_is_same(&ca, &ca));
+	assert_false(ca_is_same(&ca, &none));
+	assert_false(ca_is_same(&none, &ca));
+	assert_false(ca_is_same(&ca, &other));
+	assert_error(ca_issue(&none, list, START_MS, &made, &err), err, ERROR_INTERNAL, "the operator has no CA yet");
+}
+
 static void no_secret_yet_is_an_empty_state(void **state)
 {
 	(void)state;
@@ -491,6 +510,7 @@ int main(void)
 		cmocka_unit_test(another_name_brings_another_certificate_of_the_same_ca),
 		cmocka_unit_test(names_that_are_none_are_refused),
 		cmocka_unit_test(a_secret_keeps_the_whole_state),
+		cmocka_unit_test(states_are_the_same_when_all_of_them_is),
 		cmocka_unit_test(no_secret_yet_is_an_empty_state),
 		cmocka_unit_test(a_damaged_ca_is_an_error_and_a_damaged_leaf_is_made_again),
 		cmocka_unit_test(another_cas_key_is_refused),
