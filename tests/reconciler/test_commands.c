@@ -258,8 +258,8 @@ static void plan_names_an_entry_that_is_there_twice(void **state)
 {
 	(void)state;
 	bool something = false;
-	c.entry = SNAPSHOT ",\"params\":{}},{\"replica_id\":\"" SCENE_REPLICA_ID "\",\"group_id\":\"" SCENE_GROUP_ID
-			   "\",\"server_id\":\"" SCENE_SERVER_ID
+	c.entry = SNAPSHOT ",\"params\":{},\"storage\":\"s3\"},{\"replica_id\":\"" SCENE_REPLICA_ID
+			   "\",\"group_id\":\"" SCENE_GROUP_ID "\",\"server_id\":\"" SCENE_SERVER_ID
 			   "\",\"type\":\"tamanu-postgres\",\"intent\":\"analytics\",\"name\":\"Nauru prod analytics\","
 			   "\"params\":{},\"storage\":\"s3\",\"bucket\":\"b\",\"prefix\":\"p\",\"region\":\"r\"";
 	AUTO(json) json_t *rows = say_json(PLAN, NULL, &something);

@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #define SNAPSHOT ",\"snapshot_id\":\"s1\",\"snapshot_at\":\"2026-11-20T10:00:00Z\""
-#define TWIN                                                                                          \
-	",\"params\":{}},{\"replica_id\":\"" SCENE_REPLICA_ID "\",\"group_id\":\"" SCENE_GROUP_ID     \
-	"\",\"server_id\":\"" SCENE_SERVER_ID                                                         \
-	"\",\"type\":\"tamanu-postgres\",\"intent\":\"analytics\",\"name\":\"Nauru prod analytics\"," \
+#define TWIN                                                                                                         \
+	",\"params\":{},\"storage\":\"s3\"},{\"replica_id\":\"" SCENE_REPLICA_ID "\",\"group_id\":\"" SCENE_GROUP_ID \
+	"\",\"server_id\":\"" SCENE_SERVER_ID                                                                        \
+	"\",\"type\":\"tamanu-postgres\",\"intent\":\"analytics\",\"name\":\"Nauru prod analytics\","                \
 	"\"params\":{},\"storage\":\"s3\",\"bucket\":\"b\",\"prefix\":\"p\",\"region\":\"r\""
 
 static struct cluster c;

@@ -139,10 +139,10 @@ static int run_and_end(struct buf *made, struct error *err)
 
 // --- the status page: the replica, and one that is wanted
 
-#define OTHER                                                                                     \
-	",\"params\":{}},{\"replica_id\":\"" SCENE_GROUP_ID "\",\"group_id\":\"" SCENE_GROUP_ID   \
-	"\",\"server_id\":\"" SCENE_SERVER_ID                                                     \
-	"\",\"type\":\"tamanu-postgres\",\"intent\":\"verify\",\"name\":\"other\",\"params\":{}," \
+#define OTHER                                                                                                      \
+	",\"params\":{},\"storage\":\"s3\"},{\"replica_id\":\"" SCENE_GROUP_ID "\",\"group_id\":\"" SCENE_GROUP_ID \
+	"\",\"server_id\":\"" SCENE_SERVER_ID                                                                      \
+	"\",\"type\":\"tamanu-postgres\",\"intent\":\"verify\",\"name\":\"other\",\"params\":{},"                  \
 	"\"storage\":\"s3\",\"bucket\":\"b\",\"prefix\":\"p\",\"region\":\"r\",\"snapshot_id\":\"s1\""
 
 static struct manager *open_page(void)
