@@ -19,7 +19,7 @@ chmod 755 "$work"
 # Those that still run: the pid of one that has ended may be somebody else's by now.
 clean_up() {
 	for pid in $(jobs -rp); do kill -9 "$pid" 2>/dev/null; done
-	rm -rf "$work"
+	rm -rf "$work" "$work.log"
 }
 trap clean_up EXIT
 
