@@ -3,6 +3,7 @@
 #include "reconciler/replica.h"
 #include "base/file.h"
 #include "tests/support/cmocka.h"
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,7 +133,8 @@ static void where_prepare_stands(void **state)
 	static const char running[] = "{\"running\":{\"startedAt\":\"2026-11-20T09:40:54Z\"}}";
 	static const char looping[] = "{\"waiting\":{\"reason\":\"CrashLoopBackOff\"}}";
 	static const char initializing[] = "{\"waiting\":{\"reason\":\"PodInitializing\"}}";
-	static const char well[] = "{\"terminated\":{\"exitCode\":0,\"startedAt\":\"2026-11-20T09:40:50Z\",\"finishedAt\":\"2026-11-20T09:40:57Z\"}}";
+	static const char well[] = "{\"terminated\":{\"exitCode\":0,\"startedAt\":\"2026-11-20T09:40:50Z\",\"finishedAt\":\"2026-"
+				   "11-20T09:40:57Z\"}}";
 	const struct {
 		const char *label, *now, *last; // NULL: as recorded, ended badly
 		int restarts;
@@ -238,7 +240,8 @@ static void what_a_restore_says(void **state)
 			fail_msg("%s: major %d, error %s", rows[i].text, said.postgres_major, said.error);
 	}
 	assert_false(restore_message_parse(NULL, &said));
-	assert_true(restore_message_parse("{\"layout\":\"debian\",\"engine\":\"restic 0.18.1\",\"seconds\":7,\"bytes\":-3}", &said));
+	assert_true(
+		restore_message_parse("{\"layout\":\"debian\",\"engine\":\"restic 0.18.1\",\"seconds\":7,\"bytes\":-3}", &said));
 	assert_string_equal(said.layout, "debian");
 	assert_string_equal(said.engine, "restic 0.18.1");
 	assert_string_equal(said.flavour, "");
@@ -269,6 +272,85 @@ static void a_restore_names_its_backup(void **state)
 	}
 }
 
+#define METADATA(labels) \
+	"\"metadata\":{\"namespace\":\"n\",\"name\":\"p\",\"uid\":\"u\",\"resourceVersion\":\"1\",\"labels\":{" labels "}}"
+
+static struct pod_view read_pod(const char *labels, const char *status)
+{
+	struct error err = {0};
+	struct pod_view pod;
+	char text[2048];
+	json_t *object = NULL;
+	(void)snprintf(text, sizeof(text), "{" METADATA("%s") ",\"status\":{%s}}", labels, status);
+	assert_ok(json_parse(text, strlen(text), &object, &err), err);
+	assert_ok(pod_view_from_json(object, &pod, &err), err);
+	json_decref(object);
+	return pod;
+}
+
+static void a_pod_that_says_half_says_nothing(void **state)
+{
+	// What is said, and the reason to wait and the one it ended for that come of it.
+	static const struct {
+		const char *status, *waits, *ended;
+	} rows[] = {
+		{"\"conditions\":[{},{\"type\":\"PodScheduled\"},{\"type\":\"Ready\",\"reason\":\"ContainersNotReady\"}]", "",
+			""},
+		{"\"conditions\":[{\"type\":\"PodScheduled\",\"reason\":\"Unschedulable\"}]", "Unschedulable", ""},
+		{"\"reason\":\"Evicted\"", "", "Evicted"},
+		{"\"containerStatuses\":[{\"name\":\"a\",\"state\":{\"waiting\":{}}}]", "", ""},
+		{"\"containerStatuses\":[{\"name\":\"a\",\"state\":{\"waiting\":{\"reason\":\"PodInitializing\"}}}]", "", ""},
+		{"\"containerStatuses\":[{\"name\":\"a\",\"state\":{\"waiting\":{\"reason\":\"First\"}}},"
+		 "{\"name\":\"b\",\"state\":{\"waiting\":{\"reason\":\"Second\"}}}]",
+			"First", ""},
+		{"\"containerStatuses\":[{\"state\":{\"terminated\":{\"exitCode\":1,\"reason\":\"Error\"}}}]", "", ""},
+		{"\"containerStatuses\":[{\"name\":\"a\",\"state\":{\"terminated\":{\"exitCode\":1,\"reason\":\"First\"}}},"
+		 "{\"name\":\"b\",\"state\":{\"terminated\":{\"exitCode\":2,\"reason\":\"Second\"}}}]",
+			"", "First"},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct pod_view pod = read_pod("", rows[i].status);
+		if (strcmp(pod.waiting_reason, rows[i].waits) != 0 || strcmp(pod.ended_reason, rows[i].ended) != 0)
+			fail_msg("%s: waits for \"%s\", ended by \"%s\"", rows[i].status, pod.waiting_reason, pod.ended_reason);
+		pod_view_fini(&pod);
+	}
+}
+
+static void a_pod_of_a_job_is_known_by_either_label(void **state)
+{
+	(void)state;
+	struct pod_view old = read_pod("\"job-name\":\"restore-aaaaaaaa\"", "");
+	struct pod_view new = read_pod("\"batch.kubernetes.io/job-name\":\"restore-aaaaaaaa\"", "");
+	struct pod_view none = read_pod("\"app\":\"restore-aaaaaaaa\"", "");
+	assert_true(old.is_restore && new.is_restore);
+	assert_false(none.is_restore);
+	pod_view_fini(&old);
+	pod_view_fini(&new);
+	pod_view_fini(&none);
+}
+
+static void counts_that_are_none_are_zero(void **state)
+{
+	static const struct {
+		const char *restarts;
+		int expected;
+	} rows[] = {{"3", 3}, {"-1", 0}, {"99999999999", INT_MAX}, {"\"3\"", 0}};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char status[256];
+		(void)snprintf(status, sizeof(status),
+			"\"initContainerStatuses\":[{\"name\":\"prepare\",\"restartCount\":%s,\"state\":{\"running\":{"
+			"\"startedAt\":\"yesterday\"}}}]",
+			rows[i].restarts);
+		struct pod_view pod = read_pod("", status);
+		assert_int_equal(pod.prepare_restarts, rows[i].expected);
+		assert_int_equal(pod.prepare, PREPARE_RUNNING);
+		assert_int_equal(pod.prepare_started_at_ms, 0);
+		pod_view_fini(&pod);
+	}
+}
+
 static void an_object_without_metadata_is_an_error(void **state)
 {
 	(void)state;
@@ -294,6 +376,9 @@ int main(void)
 		cmocka_unit_test(the_restore_container_speaks_for_its_pod),
 		cmocka_unit_test(volumes_and_namespaces),
 		cmocka_unit_test(what_a_restore_says),
+		cmocka_unit_test(a_pod_that_says_half_says_nothing),
+		cmocka_unit_test(a_pod_of_a_job_is_known_by_either_label),
+		cmocka_unit_test(counts_that_are_none_are_zero),
 		cmocka_unit_test(an_object_without_metadata_is_an_error),
 	};
 	return cmocka_run_group_tests_name("reconciler/workload", cases, NULL, NULL);
