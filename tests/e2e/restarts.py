@@ -24,7 +24,8 @@ RESTARTS, WARM, POOL = 200, 60, 16
 # A request more at one time than before opens a connection more, which is kept: three descriptors, and more of them on a busy machine. What
 # is lost at each restart would be 140.
 FD_TOLERANCE = 20
-# A sanitizer's allocator gives little back, and each connection takes of it for TLS; what nothing points to any more, LeakSanitizer finds at the operator's end.
+# A sanitizer's allocator gives little back, and each connection takes of it for TLS; what nothing points to any more, LeakSanitizer finds
+# at the operator's end.
 MEMORY_TOLERANCE_MIB, SANITIZED_TOLERANCE_MIB = 2, 16
 
 
