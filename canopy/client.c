@@ -116,7 +116,7 @@ static void wipe_json(json_t *value)
 	json_t *member = NULL;
 	json_object_foreach (value, key, member) {
 		const char *text = json_string_value(member);
-		if (json_is_object(member))
+		if (json_typeof(member) == JSON_OBJECT)
 			wipe_json(member);
 		else if (text != NULL)
 			secret_wipe((void *)(uintptr_t)text, json_string_length(member));

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define ASKERS 50
+#define LONG "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggg" // 64 bytes
 
 static void keys_are_given_as_canopys_credentials_object_alone(void **state)
 {
@@ -68,6 +69,11 @@ static void whoever_may_not_is_refused(void **state)
 		{CREDS, "TOKENSECRET-starting", WISH, 503, "have not been listed yet"},
 		{STATS, "TOKENSECRET-ns-2", "{}", 403, "the token is of namespace ns-2"},
 		{PROGRESS, "TOKENSECRET-ns-2", "{}", 403, "the token is of namespace ns-2"},
+		{BROKER_PATH_STATS "/restore-0a1b2c3d", "TOKENSECRET-ns-1", "{}", 404, ""},
+		{BROKER_PATH_STATS "ns-1/", "TOKENSECRET-ns-1", "{}", 404, ""},
+		{BROKER_PATH_STATS "ns-1", "TOKENSECRET-ns-1", "{}", 404, ""},
+		{BROKER_PATH_STATS LONG LONG LONG LONG LONG "/restore-0a1b2c3d", "TOKENSECRET-ns-1", "{}", 404, ""},
+		{CREDS, "", WISH, 401, "a bearer token is needed"},
 		{CREDS, "TOKENSECRET-ns-1", "", 400, "no JSON object"},
 		{CREDS, "TOKENSECRET-ns-1", "[]", 400, "no JSON object"},
 		{CREDS, "TOKENSECRET-ns-1", "{\"group\":\"" GROUP "\"", 400, "no JSON object"},

@@ -126,6 +126,11 @@ static void what_is_not_known_is_left_out(void **state)
 	}
 	assert_null(json_find(body, "snapshot_id"));
 	assert_null(json_find(body, "run_id"));
+	struct report odd = least;
+	AUTO(json) json_t *no_details = json_integer(7);
+	odd.details = no_details; // that are none
+	AUTO(json) json_t *same = build(&odd);
+	assert_true(json_equal(body, same));
 }
 
 static void traffic_is_copied_as_far_as_it_is_counts(void **state)

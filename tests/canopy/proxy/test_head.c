@@ -41,6 +41,8 @@ static const struct {
 	{"folded", GOOD "X: a\r\n b\r\n\r\n", 400, "folded"},
 	{"blank before the colon", GOOD "X : a\r\n\r\n", 400, "name"},
 	{"no colon", GOOD "X\r\n\r\n", 400, "no colon"},
+	{"a slash in a name", GOOD "X/: x\r\n\r\n", 400, "name"},
+	{"a comma in a name", GOOD "X,: x\r\n\r\n", 400, "name"},
 	{"a bracket in a name", GOOD "X[: x\r\n\r\n", 400, "name"},
 	{"a brace in a name", GOOD "X{: x\r\n\r\n", 400, "name"},
 	{"an at sign in a name", GOOD "X@: x\r\n\r\n", 400, "name"},
