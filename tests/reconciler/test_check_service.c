@@ -171,6 +171,49 @@ static void a_check_that_is_forgotten_waits_for_nothing(void **state)
 	assert_true(clock_mono_ms() - began_mono_ms < CHECKED_SERVER_ENOUGH_MS / 4);
 }
 
+// Forgotten while the way in is tried.
+static void a_try_that_is_forgotten_is_the_last_one(void **state)
+{
+	(void)state;
+	checked_server_begin();
+	atomic_bool cancel;
+	atomic_init(&cancel, false);
+	struct cluster cluster = {.cancel = &cancel};
+	const struct check_request request = request_for(&cluster);
+	const struct check_limits with = limits();
+	struct check_result result;
+	check_database(&request, &with, &cancel, &result);
+	checked_server_assert(&result, GRADE_INCONCLUSIVE, "service", "cancelled");
+	assert_int_equal(cluster.asked, 1);
+	assert_null(json_object_get(result.details, "url"));
+	json_decref(result.details);
+}
+
+// Nobody comes to what is proven, and it has no port of a node.
+static int find_for_nobody(void *arg, const struct check_request *request, struct check_service *out, struct error *err)
+{
+	int rc = find(arg, request, out, err);
+	out->url[0] = '\0';
+	out->node_port = 0;
+	return rc;
+}
+
+static void what_nobody_comes_to_has_no_url(void **state)
+{
+	(void)state;
+	checked_server_begin();
+	struct cluster cluster = {0};
+	struct check_request request = request_for(&cluster);
+	const struct check_limits with = limits();
+	struct check_result result;
+	request.find_service = find_for_nobody;
+	checked_server_check(&request, &with, &result);
+	checked_server_assert(&result, GRADE_CLEAN, "service", "");
+	assert_null(json_object_get(result.details, "url"));
+	assert_null(json_object_get(result.details, "node_port"));
+	json_decref(result.details);
+}
+
 // The role of the source comes in with its own password, in its database, and is asked for nothing that it may not do.
 static void the_login_of_the_source_is_what_comes_in(void **state)
 {
@@ -221,6 +264,8 @@ int main(void)
 		cmocka_unit_test(an_address_that_never_comes_ends_with_the_limit),
 		cmocka_unit_test(what_speaks_against_the_backup_is_said_first),
 		cmocka_unit_test(a_check_that_is_forgotten_waits_for_nothing),
+		cmocka_unit_test(a_try_that_is_forgotten_is_the_last_one),
+		cmocka_unit_test(what_nobody_comes_to_has_no_url),
 		cmocka_unit_test(the_login_of_the_source_is_what_comes_in),
 		cmocka_unit_test(without_a_service_there_is_nothing_to_test),
 	};
