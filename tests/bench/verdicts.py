@@ -151,6 +151,7 @@ def main():
     for major, programs in result["programs"].items():
         print(f"{major}: {programs}")
     print(f"{result['right']} of {result['cells']} verdicts are right, {result['seconds']} s")
+    return 0 if result["right"] == result["cells"] else 1
 
 
-main()
+sys.exit(main())

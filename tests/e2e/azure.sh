@@ -92,7 +92,7 @@ shows_a_signature()
 comes_up()
 {
 	check "$2: the replica becomes active" comes 90 state_is "$1" active
-	check "$2: its report is healthy" comes 20 test_healthy "$1" true
+	check "$2: its report is healthy" comes 30 test_healthy "$1" true
 	check "$2: it names the engine" says "^$2" report_of "$1" health_details engine
 	check "$2: every row is there" test "$(replica_sql "$(namespace_of "$1")" analytics clinic "$SUMS")" = "$ROWS"
 }

@@ -94,7 +94,7 @@ through_the_proxy()
 	begin_with 2026-11-19 's/^- {/- {secret: nauru, /'
 	check "the replica becomes active" comes 90 state_is $ANALYTICS active
 	ns=$(namespace_of $ANALYTICS)
-	check "the report is kept" comes 20 annotation "$ns" last-report
+	check "the report is kept" comes 30 annotation "$ns" last-report
 	what_came_back "$ns" 2026-11-19
 	check "the proxy carried it and refused nothing" grep -rqE 'msg=totals .*refused=0( |$)' "$WORK/node/$ns"
 }
@@ -112,7 +112,7 @@ from_a_volume()
 		{"name": "nfs"}, "spec": {"accessModes": ["ReadOnlyMany"], "volumeName": "nfs", "storageClassName": "",
 		"resources": {"requests": {"storage": "1Gi"}}}}'
 	check "the replica becomes active" comes 90 state_is $ANALYTICS active
-	check "the report is kept" comes 20 annotation "$ns" last-report
+	check "the report is kept" comes 30 annotation "$ns" last-report
 	what_came_back "$ns" 2026-11-19
 	check "no proxy was made" never says understory-proxy message_of "$ns"
 	check "the backup is as it was" sh -c "cd $WORK/backups/nauru/2026-11-19 && sha256sum -c --quiet checksum.txt"

@@ -86,7 +86,7 @@ pid_of() { cut -d ' ' -f 1 "$WORK/run/$1.pid"; }
 # what_came_back NAMESPACE: the same for both.
 what_came_back()
 {
-	check "one report landed, and it is healthy" comes 20 landed healthy 1
+	check "one report landed, and it is healthy" comes 30 landed healthy 1
 	check "once" never landed_twice
 	check "the rows are those of the snapshot" test "$(replica_sql "$1" analytics pgbench "$NOISE_SUM")" = "$SUM"
 	check "by one pod of one Job" test "$(number_of_pods "$1")" = 1

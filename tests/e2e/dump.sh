@@ -99,12 +99,12 @@ dumps_come_up()
 	ns=$(namespace_of $ANALYTICS)
 	check "by rclone through the proxy" test "$(containers_of_job "$ns")" = 'proxy restore'
 	check "they are being loaded" comes 30 is_loading "$ns"
-	check "which why says, and how much that is" comes 20 says 'Progress .*iB of dumps, for .*; how much is left is not known' \
+	check "which why says, and how much that is" comes 30 says 'Progress .*iB of dumps, for .*; how much is left is not known' \
 		"$UNDERSTORY" why "$ns"
 	take_pods_away "$ns"
 	check "a pod that goes meanwhile is followed by one that begins anew" comes 30 began_twice "$ns"
 	check "the replica becomes active" comes 90 state_is $ANALYTICS active
-	check "its report is healthy" comes 20 landed healthy 1
+	check "its report is healthy" comes 30 landed healthy 1
 	check "the rows are there" test "$(replica_sql "$ns" analytics pgbench 'SELECT count(*) FROM pgbench_accounts')" = 1000000
 	check "also in the database of an odd name" test "$(replica_sql "$ns" analytics "dbname='$ODD'" \
 		'SELECT count(*) FROM visit')" = 40000

@@ -141,7 +141,7 @@ a_backup_comes_up()
 	setting_up "$(entry $ANALYTICS analytics "$FULL" | stanza main)"
 	start_operator S3_ENDPOINT="$TLS_ENDPOINT" S3_CA_FILE="$WORK/tls/ca.crt" PGBACKREST_IMAGE=registry.invalid/pgbackrest:2.45
 	check "the replica becomes active" comes 90 state_is $ANALYTICS active
-	check "its report is healthy" comes 20 landed healthy 1
+	check "its report is healthy" comes 30 landed healthy 1
 	ns=$(namespace_of $ANALYTICS)
 	check "its keys came by the round's Secret, which the settings allow" test "$(keys_of_round "$ns")" = \
 		'accessKeyId caCertificate repositoryPassword restore.sh secretAccessKey sessionToken'
@@ -158,7 +158,7 @@ a_newer_one_follows()
 	entry $ANALYTICS analytics "$label" | stanza main | put_worklist
 	ns=$(namespace_of $ANALYTICS)
 	check "an incremental backup is a refresh" comes 90 test_annotation "$ns" last-restored-snapshot-id "$label"
-	check "which is reported too" comes 20 landed healthy 2
+	check "which is reported too" comes 30 landed healthy 2
 	check "the changed rows are there" test "$(replica_sql "$ns" analytics clinic "$SUMS")" = "$ROWS"
 }
 

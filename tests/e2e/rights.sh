@@ -45,7 +45,7 @@ whole_life()
 	local ns
 	setting_up "$(entry $VERIFY verify "$SNAPSHOT_1"; entry $ANALYTICS analytics "$SNAPSHOT_1"
 		entry $RECOVERY disaster-recovery "$SNAPSHOT_1")"
-	check "the operator's roles count" comes 20 may_list
+	check "the operator's roles count" comes 30 may_list
 	export KUBECONFIG=$OPERATOR_KUBECONFIG # status too, as it does in the operator's pod
 	check "somebody else's Namespace has a replica's name" api_create /api/v1/namespaces \
 		"{\"metadata\": {\"name\": \"$(name_of $RECOVERY nauru-disaster-recovery)\"}}"
@@ -55,22 +55,22 @@ whole_life()
 	check "verify becomes active" comes 120 log_has 'msg=active namespace=nauru-verify'
 	[ $bad = 0 ] || return # nothing of what follows would come
 	check "analytics becomes active" comes 120 state_is $ANALYTICS active
-	check "both reports land" comes 20 landed healthy 2
+	check "both reports land" comes 30 landed healthy 2
 	check "verify goes" comes 30 never namespace_of $VERIFY
 	ns=$(namespace_of $ANALYTICS)
 	{ entry $ANALYTICS analytics "$SNAPSHOT_1" | sed 's/params: {}/params: {memory_limit: 2147483648}/'
 		entry $RECOVERY disaster-recovery "$SNAPSHOT_1"; } | put_worklist
-	check "a new limit reaches the database that serves" comes 20 event_is Resized
+	check "a new limit reaches the database that serves" comes 30 event_is Resized
 	check "a Secret of another Namespace is refused" is_refused /api/v1/namespaces/default/secrets/any
 	check "and one of its own that no setting names" is_refused "/api/v1/namespaces/$OPERATOR_NAMESPACE/secrets/any"
 	{ entry $ANALYTICS analytics "$SNAPSHOT_2"; entry $RECOVERY disaster-recovery "$SNAPSHOT_1"; } | put_worklist
 	check "the newer snapshot is restored" comes 120 test_annotation "$ns" last-restored-snapshot-id "$SNAPSHOT_2"
-	check "its report lands" comes 20 landed healthy 3
-	check "a foreign Namespace is said again and again as one Event" comes 10 foreign_is_a_series
+	check "its report lands" comes 30 landed healthy 3
+	check "a foreign Namespace is said again and again as one Event" comes 30 foreign_is_a_series
 	check "the old round is swept" comes 60 one_round_left "$ns"
 	echo '[]' | put_worklist
-	check "an empty worklist is held" comes 20 event_is TeardownHeld
-	check "the hold is kept in the cluster" comes 10 api "/api/v1/namespaces/$OPERATOR_NAMESPACE/configmaps/understory-brake"
+	check "an empty worklist is held" comes 30 event_is TeardownHeld
+	check "the hold is kept in the cluster" comes 30 api "/api/v1/namespaces/$OPERATOR_NAMESPACE/configmaps/understory-brake"
 	stop operator KILL
 	start_operator LOG_LEVEL=info
 	check "the next operator goes on" comes 40 metric_is 'understory_teardowns_held 1'
