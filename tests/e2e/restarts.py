@@ -27,6 +27,7 @@ FD_TOLERANCE = 20
 # A sanitizer's allocator gives little back, and each connection takes of it for TLS; what nothing points to any more, LeakSanitizer finds
 # at the operator's end.
 MEMORY_TOLERANCE_MIB, SANITIZED_TOLERANCE_MIB = 2, 16
+SETTLED_S = 240  # what failed again and again in the restarts is tried again after 72 s at most (reconciler/memo.c), and a call may take 30 s
 
 
 def start_operator(stage):
@@ -60,7 +61,7 @@ def look(stage):
 
 def measure(operator, stage, wanted):
     """When it has come to rest: what is held then is held for good."""
-    wait_until("the worklist", lambda: is_settled(stage, wanted), 90)
+    wait_until("the worklist", lambda: is_settled(stage, wanted), SETTLED_S)
     time.sleep(1.5)
     return descriptors(operator.pid), anonymous_mib(operator.pid)
 
@@ -68,7 +69,7 @@ def measure(operator, stage, wanted):
 def without_restarts(build, wanted):
     with Stage(build, wanted) as stage:
         start_operator(stage)
-        wait_until("the worklist", lambda: is_settled(stage, wanted), 60)
+        wait_until("the worklist", lambda: is_settled(stage, wanted), SETTLED_S)
         time.sleep(1.5)
         return stage.cluster()
 
@@ -90,7 +91,7 @@ def main():
             if operator.poll() is not None:
                 raise SystemExit(f"Bail out! the operator ended after {i} restarts: {stage.log('operator')[-2000:]}")
             if i % WARM == 0:  # else a busy machine may do nothing but connect
-                wait_until("the worklist", lambda: is_settled(stage, wanted), 90)
+                wait_until("the worklist", lambda: is_settled(stage, wanted), SETTLED_S)
             if i == WARM:
                 first = measure(operator, stage, wanted)
         last = measure(operator, stage, wanted)
