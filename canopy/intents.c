@@ -135,7 +135,7 @@ int intents_capabilities(const struct settings *settings, json_t **out, struct e
 
 int intents_find(const char *name)
 {
-	for (int i = 0; i < INTENT_COUNT; i++) {
+	for (int i = 0; name != NULL && i < INTENT_COUNT; i++) {
 		if (strcmp(settings_intent_text[i], name) == 0)
 			return i;
 	}

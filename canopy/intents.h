@@ -10,7 +10,7 @@
 // parameters, their types and the defaults that the settings give.
 MUST_CHECK int intents_capabilities(const struct settings *settings, json_t **out, struct error *err);
 
-// enum settings_intent of a name, -1 when it is not ours.
+// enum settings_intent of a name, -1 when it is not ours or NULL.
 int intents_find(const char *name);
 
 // A snapshot is dispatched once (`once`): never refreshed because of its age, discarded after its report.

@@ -60,8 +60,8 @@ static bool still_serves(const struct describe_facts *f)
 static void describe_snapshot(const struct describe_facts *f, struct description *out)
 {
 	const struct replica *r = f->replica;
-	const char *wanted = f->entry != NULL ? f->entry->snapshot_id : r == NULL ? NULL : r->desired_snapshot_id;
-	const char *wanted_at = f->entry != NULL ? f->entry->snapshot_at : r == NULL ? NULL : r->desired_snapshot_at;
+	const char *wanted = f->entry != NULL ? f->entry->snapshot_id : r->desired_snapshot_id;
+	const char *wanted_at = f->entry != NULL ? f->entry->snapshot_at : r->desired_snapshot_at;
 	const char *in_hand = r == NULL                      ? NULL
 			      : replica_has_round_in_hand(r) ? r->round_snapshot_id
 							     : r->last_restored_snapshot_id;
@@ -142,7 +142,7 @@ static void describe_verdict(const struct describe_facts *f, struct description 
 	}
 	out->verdict = report_grade_text[v.grade];
 	const char *when = replica_has_round_in_hand(r) ? "The round before: " : "";
-	if (v.owner == OWNER_NONE || v.stage_len == 0)
+	if (v.owner == OWNER_NONE)
 		SAY(out->verdict_says, "%s%s", when, verdict_words[v.grade]);
 	else
 		SAY(out->verdict_says, "%s%s (stage: %.*s)", when, verdict_words[v.grade], v.stage_len < 40 ? v.stage_len : 40,
@@ -274,8 +274,8 @@ static void pod_words(const struct pod_view *pod, const char *what, char out[DES
 		SAY(out, "%s, whose pod cannot run: %s%s%.400s", what, pod->waiting_reason,
 			pod->waiting_message[0] == '\0' ? "" : ": ", pod->waiting_message);
 	else if (pod->ended_reason[0] != '\0' && pod->exit_code != 0)
-		SAY(out, "%s, whose container %s ended with exit code %d (%s) and is tried again", what,
-			pod->ended_container[0] == '\0' ? "?" : pod->ended_container, pod->exit_code, pod->ended_reason);
+		SAY(out, "%s, whose container %s ended with exit code %d (%s) and is tried again", what, pod->ended_container,
+			pod->exit_code, pod->ended_reason);
 	else
 		SAY(out, "%s", what);
 }
@@ -311,7 +311,7 @@ static int64_t ready_timeout_ms(const struct describe_facts *f)
 {
 	struct settings_for_intent sizing;
 	struct error ignored;
-	int intent = f->replica->intent == NULL ? -1 : intents_find(f->replica->intent);
+	int intent = intents_find(f->replica->intent);
 	if (f->entry != NULL && intents_resolve(f->settings, f->entry, &sizing, &ignored) == 0)
 		return sizing.ready_timeout_ms;
 	return intent < 0 ? -1 : f->settings->intents[intent].ready_timeout_ms;
@@ -381,7 +381,7 @@ static void starting(const struct describe_facts *f, struct description *out)
 
 static bool is_once(const struct replica *r)
 {
-	int intent = r->intent == NULL ? -1 : intents_find(r->intent);
+	int intent = intents_find(r->intent);
 	return intent >= 0 && intents_is_once((enum settings_intent)intent);
 }
 
@@ -407,6 +407,17 @@ static void next_of_active(const struct describe_facts *f, struct description *o
 	} else {
 		SAY(out->next, "A refresh when a newer snapshot comes");
 	}
+}
+
+static void wait_of_active(const struct describe_facts *f, struct description *out)
+{
+	if (f->replica->report != NULL)
+		SAY(out->waits_for, "canopy to take its report");
+	else if (waits_for_volume(f, out))
+		SAY(out->waits_for, ROUND_VOLUMES_TEXT);
+	else if (f->waits_for_slot)
+		SAY(out->waits_for, "a free slot for its refresh (MAX_CONCURRENT_RESTORES is %d)",
+			f->settings->max_concurrent_restores);
 }
 
 static void active(const struct describe_facts *f, struct description *out)
@@ -436,13 +447,8 @@ static void active(const struct describe_facts *f, struct description *out)
 	} else {
 		SAY(out->says, "Serves snapshot %s", id);
 	}
-	if (r->report != NULL && out->waits_for[0] == '\0')
-		SAY(out->waits_for, "canopy to take its report");
-	else if (out->waits_for[0] == '\0' && waits_for_volume(f, out))
-		SAY(out->waits_for, ROUND_VOLUMES_TEXT);
-	else if (f->waits_for_slot && out->waits_for[0] == '\0')
-		SAY(out->waits_for, "a free slot for its refresh (MAX_CONCURRENT_RESTORES is %d)",
-			f->settings->max_concurrent_restores);
+	if (out->waits_for[0] == '\0')
+		wait_of_active(f, out);
 	next_of_active(f, out);
 }
 
@@ -509,7 +515,7 @@ static void terminating(const struct describe_facts *f, struct description *out)
 
 static void describe_reason(const struct describe_facts *f, struct description *out)
 {
-	static const char *const words[] = {
+	static const char *const words[REASON_COUNT] = {
 		[REASON_FOREIGN] = "The Namespace of this name is not ours: it is never touched, and the replica is not made",
 		[REASON_UNKNOWN_INTENT] = "Its intent is not one that this operator knows: it is left alone",
 		[REASON_UNREADABLE_ENTRIES] =
@@ -517,7 +523,7 @@ static void describe_reason(const struct describe_facts *f, struct description *
 		[REASON_TEARDOWN_HOLD] = "Left the worklist and is kept: annotation teardown-hold",
 		[REASON_BRAKE] = "Left the worklist together with many others: the brake holds its teardown",
 	};
-	if (f->knows_worklist && f->reason < sizeof(words) / sizeof(words[0]) && words[f->reason] != NULL) {
+	if (f->knows_worklist && words[f->reason] != NULL) {
 		SAY(out->says, "%s", words[f->reason]);
 		out->next[0] = '\0';
 		out->next_at_ms = REPLICA_NEVER;

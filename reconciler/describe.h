@@ -13,6 +13,7 @@
 
 #define DESCRIBE_TEXT_SIZE 768
 
+// A replica, an entry, or both.
 struct describe_facts {
 	const struct replica *replica; // NULL: its Namespace is not there
 	const struct scene *scene;     // NULL without a replica

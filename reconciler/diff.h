@@ -32,6 +32,7 @@ enum action_reason {
 	ACTION_REASONS(X)
 #undef X
 };
+#define REASON_COUNT (REASON_BRAKE + 1)
 extern const char *const action_reason_text[];
 extern const char *const action_kind_text[];
 

@@ -67,6 +67,7 @@ static void semantics_are_those_of_the_design(void **state)
 	}
 	assert_int_equal(intents_find("Verify"), -1);
 	assert_int_equal(intents_find(""), -1);
+	assert_int_equal(intents_find(NULL), -1);
 }
 
 static void parameters_are_advertised_with_type_and_default(void **state)

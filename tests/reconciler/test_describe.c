@@ -34,16 +34,19 @@ struct row {
 	enum action_reason reason;
 	const char *job, *postgres; // rounds of a Job that runs, of a Deployment
 	bool is_available;
+	bool is_beside_old; // the Deployment of the round before is there and available
 	enum job_outcome job_outcome;
 	const char *pod_waits; // the reason of the pod of the round; NULL: there is no pod
 	const char *pod_message, *pod_ended;
-	const char *prepares; // the restore pod said this, and the init step of the Deployment runs since ten minutes
-	size_t volumes;       // of older rounds
+	bool has_ended_well;
+	const char *prepares; // the restore pod said this ("": it is gone), and the init step of the Deployment runs since ten
+			      // minutes
+	size_t volumes; // of older rounds
 	enum check_state check;
 	struct note note;
 	enum describe_tone tone;
-	const char *stage, *says, *waits_for, *next, *verdict, *blame, *report, *progress; // NULL: not looked at
-	int64_t next_in_ms;                                                                // 0: not looked at
+	const char *stage, *says, *waits_for, *next, *verdict, *blame, *report, *report_says, *progress; // NULL: not looked at
+	int64_t next_in_ms;                                                                              // 0: not looked at
 };
 
 static const struct row rows[] = {
@@ -494,12 +497,213 @@ static const struct row rows[] = {
 		.tone = TONE_GOOD,
 		.says = "Left the worklist: it is torn down",
 		.next = "Its report is sent first, then its Namespace goes"},
+	{.label = "the verdict names no stage",
+		.entry = S1,
+		.annotations =
+			"\"restore-state\":\"active\"," ROUND ",\"active-round\":\"" KEY "\",\"last-verdict\":\"clean\"" REPORTED,
+		.postgres = KEY,
+		.is_available = true,
+		.tone = TONE_GOOD,
+		.verdict = "=The backup came up and passed every check"},
+	{.label = "active, the last try to report failed, and nothing is owed any more",
+		.entry = S1,
+		.annotations = ACTIVE ",\"last-verification-error\":\"canopy: 502\"",
+		.postgres = KEY,
+		.is_available = true,
+		.tone = TONE_GOOD,
+		.report = "none",
+		.report_says = "=None yet"},
+	{.label = "restoring, the report of the round before was refused",
+		.entry = S1,
+		.annotations = RESTORING ",\"last-verification-error\":\"refused since 2026-11-20T11:00:00Z: 404\"",
+		.job = KEY,
+		.tone = TONE_WORKING,
+		.report = "none",
+		.report_says = "=Not due yet: this round has not ended"},
+	{.label = "restoring, credentials were refused before",
+		.entry = S1,
+		.annotations = RESTORING ",\"credentials-refused\":\"abcdef01\"",
+		.job = KEY,
+		.tone = TONE_WORKING,
+		.verdict = "",
+		.report_says = "=Not due yet: this round has not ended"},
+	{.label = "restoring, of a round that has lost its name",
+		.entry = S1,
+		.annotations = "\"restore-state\":\"restoring\"",
+		.tone = TONE_WORKING,
+		.progress = ""},
+	{.label = "how far, and nothing comes",
+		.entry = S1,
+		.annotations = RESTORING ",\"expected-bytes\":\"1073741824\"",
+		.job = KEY,
+		.tone = TONE_WORKING,
+		.note = {.round = KEY, .received_bytes = 512 << 20, .bytes_per_s = 0},
+		.progress = "=512 MiB of about 1.0 GiB (50 %), 0 B/s"},
+	{.label = "restoring, its container has ended well",
+		.entry = S1,
+		.annotations = RESTORING,
+		.job = KEY,
+		.pod_waits = "",
+		.pod_ended = "Completed",
+		.has_ended_well = true,
+		.tone = TONE_WORKING,
+		.waits_for = "=the restore Job"},
+	{.label = "restoring, its Job has ended and its pod waits for nothing any more",
+		.entry = S1,
+		.annotations = RESTORING,
+		.job = KEY,
+		.job_outcome = JOB_COMPLETE,
+		.pod_waits = "ContainerCreating",
+		.tone = TONE_WORKING},
+	{.label = "restoring, a pod is seen before its Job",
+		.entry = S1,
+		.annotations = RESTORING,
+		.pod_waits = "ImagePullBackOff",
+		.tone = TONE_WORKING,
+		.waits_for = "its Job to be made"},
+	{.label = "starting, of an intent that nobody knows",
+		.intent = "other",
+		.annotations = STARTING,
+		.does_not_know_worklist = true,
+		.postgres = KEY,
+		.tone = TONE_WORKING,
+		.waits_for = "=PostgreSQL to come up; it has no pod yet",
+		.next_in_ms = NEVER},
+	{.label = "starting, params that are none: the settings' time-out",
+		.entry = S1 ",\"params\":{\"deployment_ready_timeout\":\"soon\"}",
+		.annotations = STARTING,
+		.postgres = KEY,
+		.tone = TONE_WORKING,
+		.next_in_ms = MINUTES(25)},
+	{.label = "starting, it recovers, and its restore pod is gone",
+		.entry = S1,
+		.annotations = STARTING SERVES_STILL,
+		.postgres = KEY,
+		.is_beside_old = true,
+		.prepares = "",
+		.tone = TONE_WORKING,
+		.stage = "recovery",
+		.says = "=Recovers the database of snapshot s1, attempt 2; the round before it serves meanwhile"},
+	{.label = "starting, it recovers, and its restore pod said nothing that can be read",
+		.entry = S1,
+		.annotations = STARTING,
+		.postgres = KEY,
+		.prepares = "restored",
+		.tone = TONE_WORKING,
+		.stage = "recovery",
+		.says = "=Recovers the database of snapshot s1, attempt 2"},
+	{.label = "starting, dumps of a size that was not said are loaded",
+		.entry = S1,
+		.annotations = STARTING,
+		.postgres = KEY,
+		.prepares = "{\"postgres_version\":\"15\",\"engine\":\"dump 15.20 (rclone 1.60.1)\"}",
+		.tone = TONE_WORKING,
+		.stage = "load",
+		.progress = ""},
+	{.label = "starting beside what serves",
+		.entry = S1,
+		.annotations = STARTING SERVES_STILL,
+		.postgres = KEY,
+		.is_beside_old = true,
+		.tone = TONE_WORKING,
+		.says = "=Starts PostgreSQL on snapshot s1, attempt 2; the round before it serves meanwhile"},
+	{.label = "starting, it is up and its checks have not begun",
+		.entry = S1,
+		.annotations = STARTING,
+		.postgres = KEY,
+		.is_available = true,
+		.tone = TONE_WORKING,
+		.stage = "checks",
+		.says = "=Checks the database of snapshot s1, attempt 2",
+		.next_in_ms = NEVER},
+	{.label = "checking beside what serves",
+		.entry = S1,
+		.annotations = STARTING SERVES_STILL,
+		.postgres = KEY,
+		.is_available = true,
+		.is_beside_old = true,
+		.check = CHECK_RUNNING,
+		.tone = TONE_WORKING,
+		.says = "=Checks the database of snapshot s1, attempt 2; the round before it serves meanwhile"},
+	{.label = "active, of an intent that nobody knows",
+		.intent = "other",
+		.annotations = ACTIVE REPORTED,
+		.does_not_know_worklist = true,
+		.postgres = KEY,
+		.is_available = true,
+		.tone = TONE_GOOD,
+		.next = "=A refresh when a newer snapshot comes"},
+	{.label = "active, with a bound for its age, which is not known",
+		.entry = S1 ",\"overdue_after_seconds\":10800",
+		.annotations = "\"restore-state\":\"active\"," ROUND ",\"active-round\":\"" KEY "\"" REPORTED,
+		.postgres = KEY,
+		.is_available = true,
+		.tone = TONE_GOOD,
+		.next = "=A refresh when a newer snapshot comes",
+		.next_in_ms = NEVER},
+	{.label = "active, but down, and a refresh waits for a slot",
+		.entry = S2,
+		.annotations = ACTIVE REPORTED,
+		.postgres = KEY,
+		.waits_for_slot = true,
+		.tone = TONE_BROKEN,
+		.waits_for = "=PostgreSQL to come back; it has no pod"},
+	{.label = "failed, and what was there does not serve either",
+		.entry = S1,
+		.annotations = FAILED SERVES_STILL REPORTED,
+		.postgres = OLD,
+		.tone = TONE_BROKEN,
+		.says = "=The restore of snapshot s1 failed"},
+	{.label = "failed, and it is what should serve",
+		.entry = S1,
+		.annotations = FAILED ",\"active-round\":\"" KEY "\"" REPORTED,
+		.postgres = KEY,
+		.is_available = true,
+		.tone = TONE_BROKEN,
+		.says = "=The restore of snapshot s1 failed"},
+	{.label = "failed, of a snapshot that is not known any more",
+		.entry = S1,
+		.annotations = "\"restore-state\":\"failed\",\"round\":\"" KEY
+			       "\",\"failures\":\"1\",\"failed-at\":\"2026-11-20T11:58:00Z\"",
+		.tone = TONE_BROKEN,
+		.says = "=The restore of snapshot ? failed; nothing serves",
+		.next = "=Round 2 of 3 for this snapshot"},
+	{.label = "failed, and tried again and again",
+		.entry = S1,
+		.annotations = FAILED,
+		.note = {.errors_in_row = 2, .trouble = "patch: 502", .next_try_ms = 1},
+		.tone = TONE_BROKEN,
+		.waits_for = "=the next try, after 2 that failed: patch: 502"},
+	{.label = "failed, and held by the brake",
+		.annotations = FAILED,
+		.reason = REASON_BRAKE,
+		.tone = TONE_BROKEN,
+		.says = "the brake holds its teardown"},
+	{.label = "wanted again after its Namespace has gone",
+		.entry = S1,
+		.is_going = true,
+		.reason = REASON_GONE,
+		.tone = TONE_WAITING,
+		.says = "=Is in the worklist and has no Namespace yet"},
+	{.label = "to be torn down, and it goes already",
+		.annotations = ACTIVE REPORTED,
+		.is_deleting = true,
+		.is_going = true,
+		.tone = TONE_WAITING,
+		.says = "=Is being deleted"},
+	{.label = "to be torn down, nothing is owed",
+		.annotations = ACTIVE REPORTED,
+		.postgres = KEY,
+		.is_available = true,
+		.is_going = true,
+		.tone = TONE_GOOD,
+		.next = "=Its Namespace goes"},
 };
 
 // What a row puts into the scene.
 struct stage {
 	struct job_view job;
-	struct deployment_view deployment;
+	struct deployment_view deployments[2];
 	struct pod_view pods[2];
 	struct pvc_view volumes[2];
 	char message[256];
@@ -510,30 +714,32 @@ static void set_stage(const struct row *row, struct stage *s)
 {
 	*s = (struct stage){0};
 	s->scene = (struct scene){
-		.jobs = &s->job, .deployments = &s->deployment, .pods = s->pods, .pvcs = s->volumes, .pvc_count = row->volumes};
+		.jobs = &s->job, .deployments = s->deployments, .pods = s->pods, .pvcs = s->volumes, .pvc_count = row->volumes};
 	if (row->job != NULL) {
 		memcpy(s->job.of.round, row->job, sizeof(s->job.of.round));
 		s->job.outcome = row->job_outcome;
 		s->scene.job_count = 1;
 	}
 	if (row->postgres != NULL) {
-		memcpy(s->deployment.of.round, row->postgres, sizeof(s->deployment.of.round));
-		s->deployment.is_available = row->is_available;
-		s->deployment.of.created_at_ms = scene_now_ms() - MINUTES(5);
-		s->scene.deployment_count = 1;
+		struct deployment_view *deployment = &s->deployments[s->scene.deployment_count++];
+		memcpy(deployment->of.round, row->postgres, sizeof(deployment->of.round));
+		deployment->is_available = row->is_available;
+		deployment->of.created_at_ms = scene_now_ms() - MINUTES(5);
 	}
+	if (row->is_beside_old)
+		s->deployments[s->scene.deployment_count++] = (struct deployment_view){.of.round = OLD, .is_available = true};
 	for (size_t i = 0; i < row->volumes; i++)
 		memcpy(s->volumes[i].of.round, OLD, sizeof(s->volumes[i].of.round));
 	if (row->pod_waits != NULL) {
 		memcpy(s->pods[0].of.round, KEY, sizeof(s->pods[0].of.round));
-		s->pods[0].is_restore = row->job != NULL;
+		s->pods[0].is_restore = strstr(row->annotations, "\"restoring\"") != NULL;
 		memcpy(s->pods[0].waiting_reason, row->pod_waits, strlen(row->pod_waits) + 1);
 		if (row->pod_message != NULL)
 			memcpy(s->pods[0].waiting_message, row->pod_message, strlen(row->pod_message) + 1);
 		if (row->pod_ended != NULL) {
 			memcpy(s->pods[0].ended_reason, row->pod_ended, strlen(row->pod_ended) + 1);
 			memcpy(s->pods[0].ended_container, "restore", sizeof("restore"));
-			s->pods[0].exit_code = 137;
+			s->pods[0].exit_code = row->has_ended_well ? 0 : 137;
 		}
 		s->scene.pod_count = 1;
 	}
@@ -542,16 +748,20 @@ static void set_stage(const struct row *row, struct stage *s)
 		s->pods[0] = (struct pod_view){.of.round = KEY, .is_restore = true, .message = s->message};
 		s->pods[1] = (struct pod_view){
 			.of.round = KEY, .prepare = PREPARE_RUNNING, .prepare_started_at_ms = scene_now_ms() - MINUTES(10)};
-		s->scene.pod_count = 2;
+		s->scene.pods = row->prepares[0] == '\0' ? s->pods + 1 : s->pods;
+		s->scene.pod_count = row->prepares[0] == '\0' ? 1 : 2;
 	}
 }
 
-// "" must be empty, else a part.
+// "" must be empty, "=..." is all of it, else a part.
 static void compare(const struct row *row, const char *what, const char *is, const char *expected)
 {
 	if (is == NULL)
 		is = "";
-	if (expected != NULL && (expected[0] == '\0' ? is[0] != '\0' : strstr(is, expected) == NULL))
+	if (expected == NULL)
+		return;
+	bool is_whole = expected[0] == '\0' || expected[0] == '=';
+	if (is_whole ? strcmp(is, expected + (expected[0] == '=')) != 0 : strstr(is, expected) == NULL)
 		fail_msg("%s: %s is \"%s\", expected \"%s\"", row->label, what, is, expected);
 }
 
@@ -588,6 +798,7 @@ static void check(const struct row *row, const struct settings *settings)
 	compare(row, "verdict", d.verdict_says, row->verdict);
 	compare(row, "blame", d.blame, row->blame);
 	compare(row, "report", d.report, row->report);
+	compare(row, "report_says", d.report_says, row->report_says);
 	compare(row, "progress", d.progress, row->progress);
 	int64_t expected_ms = row->next_in_ms == NEVER ? REPLICA_NEVER : scene_now_ms() + row->next_in_ms;
 	if (row->next_in_ms != 0 && d.next_at_ms != expected_ms)
@@ -635,11 +846,57 @@ static void snapshots_and_their_age(void **state)
 	replica_fini(&replica);
 }
 
+static void a_time_that_a_person_typed_is_none(void **state)
+{
+	(void)state;
+	AUTO(settings) struct settings *settings = scene_settings();
+	struct description d;
+	const struct scene scene = {0};
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "analytics",
+		ACTIVE ",\"desired-snapshot-id\":\"s1\",\"desired-snapshot-at\":\"yesterday\"");
+	const struct describe_facts facts = {
+		.replica = &replica, .scene = &scene, .settings = settings, .now_ms = scene_now_ms()};
+	describe(&facts, &d);
+	assert_string_equal(d.snapshot_id, "s1");
+	assert_int_equal(d.snapshot_at_ms, REPLICA_NEVER);
+	replica_fini(&replica);
+}
+
+static void what_should_serve_and_does_not_is_down(void **state)
+{
+	(void)state;
+	static const struct {
+		struct row row;
+		bool is_down;
+	} cases[] = {
+		{{.label = "it serves", .annotations = ACTIVE, .postgres = KEY, .is_available = true}, false},
+		{{.label = "it does not answer", .annotations = ACTIVE, .postgres = KEY}, true},
+		{{.label = "its Deployment is gone", .annotations = ACTIVE}, true},
+		{{.label = "the round before answers, this one does not", .annotations = ACTIVE, .is_beside_old = true}, true},
+		{{.label = "nothing serves yet", .annotations = RESTORING}, false},
+		{{.label = "it goes", .annotations = ACTIVE, .is_deleting = true}, false},
+		{{.label = "it is proven", .intent = "verify", .annotations = ACTIVE REPORTED}, false},
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct row *row = &cases[i].row;
+		struct stage stage;
+		struct replica replica =
+			scene_replica_with(SCENE_NAMESPACE, SCENE_SERVER_ID, row->intent == NULL ? "analytics" : row->intent,
+				row->annotations, row->is_deleting ? ",\"deletionTimestamp\":\"2026-11-20T11:59:00Z\"" : "");
+		set_stage(row, &stage);
+		if (describe_is_down(&replica, &stage.scene) != cases[i].is_down)
+			fail_msg("%s", row->label);
+		replica_fini(&replica);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(rows_of_the_table),
 		cmocka_unit_test(snapshots_and_their_age),
+		cmocka_unit_test(a_time_that_a_person_typed_is_none),
+		cmocka_unit_test(what_should_serve_and_does_not_is_down),
 	};
 	return cmocka_run_group_tests_name("reconciler/describe", cases, NULL, NULL);
 }
