@@ -215,6 +215,8 @@ static void how_far_the_database_lags_behind_its_snapshot(void **state)
 		{"when it was taken is not known", ",\"snapshot_id\":\"s1\"", "2026-11-20T08:00:00Z", NULL, NULL},
 		{"the entry has gone on", ",\"snapshot_id\":\"s2\",\"snapshot_at\":\"2026-11-20T09:10:00Z\"",
 			"2026-11-20T08:00:00Z", NULL, NULL},
+		{"there is a time and no snapshot", ",\"snapshot_at\":\"2026-11-20T08:10:00Z\"", "2026-11-20T08:00:00Z", NULL,
+			NULL},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct fixture f;
@@ -229,6 +231,46 @@ static void how_far_the_database_lags_behind_its_snapshot(void **state)
 			fail_msg("%s: %s", rows[i].label, printed == NULL ? "not said" : printed);
 		tear_down(&f);
 	}
+}
+
+static void a_round_of_which_half_is_known(void **state)
+{
+	(void)state;
+	static const char *const what[] = {"its entry", "its snapshot", "when the snapshot was taken", "when it began"};
+	static const char *const lacks[] = {
+		"recovery_point_lag_sec", "recovery_point_lag_sec", "recovery_point_lag_sec", "restore_duration_sec"};
+	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
+		struct fixture f;
+		set_up(&f, SNAPSHOT);
+		if (i == 0)
+			f.view.entry = NULL;
+		else if (i == 1)
+			f.replica.round_snapshot_id[0] = '?';
+		else if (i == 2)
+			f.entry.snapshot_at[0] = '?';
+		else
+			f.replica.round_started_at_ms = REPLICA_NEVER;
+		AUTO(json) json_t *details = details_of(&f.view, GRADE_CLEAN, OWNER_NONE);
+		if (json_object_get(details, lacks[i]) != NULL || json_find_int(-1, details, "restored_bytes") != 1000)
+			fail_msg("%s is not known", what[i]);
+		tear_down(&f);
+	}
+}
+
+static void what_the_deployment_does_not_say_its_restore_pod_said(void **state)
+{
+	(void)state;
+	struct fixture f;
+	set_up(&f, SNAPSHOT);
+	f.deployment.restored_bytes = f.deployment.restored_files = -1;
+	(void)snprintf(f.message, sizeof(f.message), "{\"postgres_version\":\"15\",\"bytes\":77,\"files\":7}");
+	free(f.replica.round_snapshot_id);
+	f.replica.round_snapshot_id = NULL;
+	AUTO(json) json_t *details = details_of(&f.view, GRADE_CLEAN, OWNER_NONE);
+	assert_int_equal(json_find_int(-1, details, "restored_bytes"), 77);
+	assert_int_equal(json_find_int(-1, details, "restored_files"), 7);
+	assert_null(json_object_get(details, "recovery_point_lag_sec"));
+	tear_down(&f);
 }
 
 // A restore pod says what it likes.
@@ -273,6 +315,8 @@ int main(void)
 		cmocka_unit_test(words_that_are_lost_are_noted),
 		cmocka_unit_test(what_is_not_known_is_left_out),
 		cmocka_unit_test(how_far_the_database_lags_behind_its_snapshot),
+		cmocka_unit_test(a_round_of_which_half_is_known),
+		cmocka_unit_test(what_the_deployment_does_not_say_its_restore_pod_said),
 		cmocka_unit_test(an_engine_that_is_none_of_ours),
 		cmocka_unit_test(a_pinned_backup_is_named),
 	};

@@ -27,6 +27,15 @@ static const struct {
 		"b\xef\xbf\xbd",
 		"a\xef\xbf\xbd"
 		"b\xef\xbf\xbd"},
+	// U+200D to U+2010, then U+2029 to U+202F, then U+2065 to U+206A, then U+20A6: the first and the last of each turn
+	// nothing.
+	{"marks and their neighbours", "\xe2\x80\x8d\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\x90",
+		"\xe2\x80\x8d\xef\xbf\xbd\xef\xbf\xbd\xe2\x80\x90", "\xe2\x80\x8d\xef\xbf\xbd\xef\xbf\xbd\xe2\x80\x90"},
+	{"embeddings and their neighbours", "\xe2\x80\xa9\xe2\x80\xaa\xe2\x80\xae\xe2\x80\xaf",
+		"\xe2\x80\xa9\xef\xbf\xbd\xef\xbf\xbd\xe2\x80\xaf", "\xe2\x80\xa9\xef\xbf\xbd\xef\xbf\xbd\xe2\x80\xaf"},
+	{"isolates and their neighbours", "\xe2\x81\xa5\xe2\x81\xa6\xe2\x81\xa9\xe2\x81\xaa\xe2\x82\xa6",
+		"\xe2\x81\xa5\xef\xbf\xbd\xef\xbf\xbd\xe2\x81\xaa\xe2\x82\xa6",
+		"\xe2\x81\xa5\xef\xbf\xbd\xef\xbf\xbd\xe2\x81\xaa\xe2\x82\xa6"},
 };
 
 static void whatever_strangers_write(void **state)
@@ -73,16 +82,59 @@ static void kinds_and_their_absence(void **state)
 	facts_time(&facts, "time", NOW_MS - 180000);
 	facts_time(&facts, "never", FACTS_NO_NUMBER);
 	facts_truth(&facts, "truth", true);
+	facts_truth(&facts, "lie", false);
 	assert_ok(facts_json(&facts, &out, &err), err);
 	assert_string_equal(buf_str(&out), "\"text\":\"t\",\"empty\":null,\"null\":null,\"number\":0,\"none\":null,"
-					   "\"time\":\"2026-11-20T11:57:00Z\",\"never\":null,\"truth\":true");
+					   "\"time\":\"2026-11-20T11:57:00Z\",\"never\":null,\"truth\":true,\"lie\":false");
 
-	static const char template[] = "{{text}}|{{empty}}|{{number}}|{{none}}|{{time}}|{{~time}}|{{~never}}|{{no such}}"
-				       "|{{?text}}|{{?empty}}|{{?number}}|{{?none}}|{{?never}}|{{?no such}}|{{not closed";
+	static const char template[] =
+		"{{text}}|{{empty}}|{{number}}|{{none}}|{{time}}|{{~time}}|{{~never}}|{{no such}}"
+		"|{{?text}}|{{?empty}}|{{?number}}|{{?none}}|{{?never}}|{{?no such}}|{{}}|{{truth}}{{lie}}|{{not closed";
 	buf_reset(&out);
 	assert_ok(facts_html(&facts, template, strlen(template), &out, &err), err);
 	assert_string_equal(
-		buf_str(&out), "t||0||2026-11-20T11:57:00Z|3 min ago|||| hidden|| hidden| hidden| hidden|{{not closed");
+		buf_str(&out), "t||0||2026-11-20T11:57:00Z|3 min ago|||| hidden|| hidden| hidden| hidden||10|{{not closed");
+}
+
+// One of each kind, and characters that are escaped, in a template that ends with a mark.
+static int write_all(bool as_json, size_t max_bytes, struct buf *out, struct error *err)
+{
+	static const char template[] = "<p{{?none}}>{{text}} {{~time}}, {{time}}, {{number}}</p>{{truth}}";
+	struct facts facts = {.now_ms = NOW_MS};
+	facts_text(&facts, "text", "a <b> \xe2\x80\xae c");
+	facts_text(&facts, "none", NULL);
+	facts_number(&facts, "number", 7);
+	facts_time(&facts, "time", NOW_MS - 180000);
+	facts_truth(&facts, "truth", true);
+	buf_init(out, max_bytes);
+	return as_json ? facts_json(&facts, out, err) : facts_html(&facts, template, strlen(template), out, err);
+}
+
+static void what_does_not_fit_is_an_error_wherever_it_ends(void **state)
+{
+	(void)state;
+	for (int as_json = 0; as_json <= 1; as_json++) {
+		struct error err = {0};
+		AUTO(buf) struct buf whole;
+		assert_ok(write_all(as_json, 4096, &whole, &err), err);
+		for (size_t max_bytes = 0; max_bytes <= whole.len; max_bytes++) {
+			struct error why = {0};
+			AUTO(buf) struct buf part;
+			int rc = write_all(as_json, max_bytes, &part, &why);
+			if (rc != (max_bytes < whole.len ? -1 : 0) || (rc < 0 && strstr(why.text, "longer than") == NULL))
+				fail_msg("%zu bytes of %zu: %d, %s", max_bytes, whole.len, rc, why.text);
+		}
+	}
+}
+
+static void more_facts_than_there_is_room_for_are_left_out(void **state)
+{
+	(void)state;
+	struct facts facts = {0};
+	for (int i = 0; i < FACTS_MAX + 2; i++)
+		facts_number(&facts, "key", i);
+	assert_int_equal(facts.count, FACTS_MAX);
+	assert_int_equal(facts.list[FACTS_MAX - 1].number, FACTS_MAX - 1);
 }
 
 static void finding_by_words(void **state)
@@ -109,6 +161,8 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(whatever_strangers_write),
 		cmocka_unit_test(kinds_and_their_absence),
+		cmocka_unit_test(what_does_not_fit_is_an_error_wherever_it_ends),
+		cmocka_unit_test(more_facts_than_there_is_room_for_are_left_out),
 		cmocka_unit_test(finding_by_words),
 	};
 	return cmocka_run_group_tests_name("reconciler/facts", cases, NULL, NULL);

@@ -27,9 +27,12 @@ static struct pod_words read_with(const char *state, const char *last_state, con
 	AUTO(json) json_t *said = json_string(message);
 	buf_init(&text, POD_MAX);
 	assert_ok(buf_addf(&text, &err,
-			  "{'metadata':{'name':'p'},'status':{'conditions':[{'type':'Ready','status':'True','lastTransitionTime':"
+			  "{'metadata':{'name':'p'},'status':{'conditions':[{'type':'Initialized','status':'True','"
+			  "lastTransitionTime':"
+			  "'2026-11-20T09:10:01Z'},{'type':'Ready','status':'True','lastTransitionTime':"
 			  "'2026-11-20T09:10:07Z'}],'initContainerStatuses':[{'name':'prepare','state':%s,'lastState':%s}],"
-			  "'containerStatuses':[{'name':'postgres','image':'docker.io/library/postgres:15','imageID':"
+			  "'containerStatuses':[{'name':'exporter','image':'exporter:1'},{'name':'postgres','image':'docker.io/"
+			  "library/postgres:15','imageID':"
 			  "'docker.io/library/postgres@sha256:f4'}]}}",
 			  state, last_state),
 		err);
@@ -89,6 +92,7 @@ static void what_is_not_taken(void **state)
 		{"{}", true, "{}"},
 		{"{\"capture\":\"dump\",\"load_warnings\":0,\"load_seconds\":3}", true,
 			"{\"capture\":\"dump\",\"load_warnings\":0}"},
+		{"{\"capture\":\"shut_down\"}", true, "{\"capture\":\"shut_down\"}"},
 		{"{\"load_warnings\":-1}", true, "{}"},
 		{"{\"capture\":\"else\",\"disarmed\":\"text\",\"repaired\":{\"a\":1},\"notes\":7,\"recovery_seconds\":\"12\"}",
 			true, "{}"},
@@ -96,7 +100,7 @@ static void what_is_not_taken(void **state)
 		{"{\"disarmed\":[1,null,\"\",[\"deep\"],\"one\"],\"disarmed_more\":-4}", true, "{\"disarmed\":[\"one\"]}"},
 		{"{\"disarmed_more\":1e3,\"repaired_more\":9223372036854775807}", true, "{}"},
 		{"{\"grade\":\"clean\",\"owner\":\"backup\",\"stage\":\"x\",\"attempt\":9}", true, "{}"},
-		{"{\"notes\":[\"line\\nbreak\\u001b[31m\"]}", true, "{\"notes\":[\"line break [31m\"]}"},
+		{"{\"notes\":[\"line\\nbreak\\u001b[31m\\u007f.\"]}", true, "{\"notes\":[\"line break [31m .\"]}"},
 		{"[\"capture\"]", false, NULL},
 		{"plain text", false, NULL},
 		{"{\"capture\":\"base_backup\"", false, NULL},
@@ -156,6 +160,21 @@ static void long_lists_and_texts_are_cut_and_counted(void **state)
 	assert_int_equal(len, POD_WORDS_TEXT_MAX); // 60 times 5
 }
 
+// Of those nobody says how many there were.
+static void notes_that_are_too_many_are_left_out(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	AUTO(buf) struct buf message;
+	buf_init(&message, POD_MAX);
+	for (int i = 0; i < POD_WORDS_TEXTS_MAX + 1; i++)
+		assert_ok(buf_addf(&message, &err, "%s\"note %d\"", i == 0 ? "{\"notes\":[" : ",", i), err);
+	assert_ok(buf_add_str(&message, "]}", &err), err);
+	AUTO(pod_words) struct pod_words words = read_words(buf_str(&message));
+	assert_int_equal(json_array_size(json_object_get(words.details, "notes")), POD_WORDS_TEXTS_MAX);
+	assert_int_equal(json_object_size(words.details), 1);
+}
+
 // A run that failed has words too, but none that say the database is prepared.
 static void runs_that_failed(void **state)
 {
@@ -179,7 +198,11 @@ static void a_pod_without_status_says_nothing(void **state)
 	static const char *const pods[] = {"{}", "[]", "{'status':[]}", "{'status':{'initContainerStatuses':{},'conditions':7}}",
 		"{'status':{'initContainerStatuses':[7,{'name':1},{'name':'prepare','state':7}],'containerStatuses':[{'name':'"
 		"postgres',"
-		"'image':7}]}}"};
+		"'image':7}]}}",
+		"{'status':{'initContainerStatuses':[{'name':'prepare','state':{'terminated':{'exitCode':0}}}]}}",
+		"{'status':{'conditions':[{'status':'True'},{'type':'Ready'},{'type':'Ready','status':'False','"
+		"lastTransitionTime':"
+		"'2026-11-20T09:10:07Z'},{'type':'PodScheduled','status':'True','lastTransitionTime':'2026-11-20T09:10:07Z'}]}}"};
 	for (size_t i = 0; i < sizeof(pods) / sizeof(pods[0]); i++) {
 		struct error err = {0};
 		AUTO(pod_words) struct pod_words words = {0};
@@ -189,6 +212,7 @@ static void a_pod_without_status_says_nothing(void **state)
 		assert_null(words.details);
 		assert_int_equal(words.recovery_s, -1);
 		assert_string_equal(words.image, "");
+		assert_int_equal(words.ready_at_ms, 0);
 	}
 }
 
@@ -199,6 +223,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_taken),
 		cmocka_unit_test(a_reset_of_the_log_is_never_missed),
 		cmocka_unit_test(long_lists_and_texts_are_cut_and_counted),
+		cmocka_unit_test(notes_that_are_too_many_are_left_out),
 		cmocka_unit_test(runs_that_failed),
 		cmocka_unit_test(a_pod_without_status_says_nothing),
 	};
