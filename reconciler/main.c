@@ -110,8 +110,9 @@ static int command(const struct cli *cli)
 	struct output output = {.format = cli->format, .is_watching = cli->is_watching, .namespace = cli->namespace};
 
 	output_init(&output);
-	if (set_cluster(cli, &err) < 0 || (cli->is_watching && output_begin_watch(&err) < 0) ||
-		settings_load(read_env, &settings, &err) < 0)
+	if (cli->is_watching)
+		output_begin_watch();
+	if (set_cluster(cli, &err) < 0 || settings_load(read_env, &settings, &err) < 0)
 		return complain(&err);
 	log_setup(settings->log_level, settings->log_format);
 	switch (cli->command) {

@@ -112,14 +112,15 @@ bool output_is_asked(const struct output *output, const char *namespace)
 
 // --- tables
 
+// A text that is clean().
 static void cut(char text[CELL_MAX], size_t width_max)
 {
 	size_t width = 0;
 	if (width_max <= 3 || width_of(text) <= width_max)
 		return;
 	char *c = text;
-	for (; *c != '\0' && width < width_max - 3; width++)
-		c += utf8_len(c) == 0 ? 1 : utf8_len(c);
+	for (; width < width_max - 3; width++)
+		c += utf8_len(c);
 	memcpy(c, "...", sizeof("..."));
 }
 
@@ -211,12 +212,11 @@ static void ending_signals(sigset_t *out)
 	(void)sigaddset(out, SIGTERM);
 }
 
-int output_begin_watch(struct error *err)
+void output_begin_watch(void)
 {
 	sigset_t set;
 	ending_signals(&set);
-	int rc = pthread_sigmask(SIG_BLOCK, &set, NULL);
-	return rc == 0 ? 0 : error_set_errno(err, rc, "block signals");
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL); // EINVAL, for another way to do it, is all that it knows
 }
 
 // True: it is time to end.
@@ -228,12 +228,12 @@ static bool wait_for_signal(void)
 	return sigtimedwait(&set, NULL, &pause) > 0;
 }
 
-// NULL: nothing was written.
-static int put_out(const char *text, struct error *err)
+static int put_out(const char *before, const char *text, struct error *err)
 {
-	if ((text != NULL && fputs(text, stdout) < 0) || fflush(stdout) != 0)
-		return error_set(err, ERROR_INTERNAL, "stdout cannot be written");
-	return 0;
+	(void)fputs(before, stdout);
+	(void)fputs(text, stdout);
+	(void)fflush(stdout);
+	return ferror(stdout) == 0 ? 0 : error_set(err, ERROR_INTERNAL, "stdout cannot be written");
 }
 
 // What show writes, as a text that the caller frees.
@@ -245,18 +245,20 @@ static int capture(int (*show)(void *arg, FILE *to, struct error *err), void *ar
 	if (to == NULL)
 		return error_no_memory(err, "output");
 	int rc = show(arg, to, err);
-	if (fclose(to) != 0 && rc == 0)
-		rc = error_no_memory(err, "output");
-	if (rc == 0)
-		*out = TAKE_PTR(text);
-	return rc;
+	bool is_whole = fclose(to) == 0 && text != NULL;
+	if (rc < 0)
+		return -1;
+	if (!is_whole)
+		return error_no_memory(err, "output");
+	*out = TAKE_PTR(text);
+	return 0;
 }
 
 int output_run(const struct output *output, int (*show)(void *arg, FILE *to, struct error *err), void *arg, struct error *err)
 {
 	AUTO_FREE char *shown = NULL;
 	const bool redraws = output->is_watching && output->format == OUTPUT_TABLE && isatty(STDOUT_FILENO) == 1;
-	if (capture(show, arg, &shown, err) < 0 || (redraws && put_out(CLEAR, err) < 0) || put_out(shown, err) < 0)
+	if (capture(show, arg, &shown, err) < 0 || put_out(redraws ? CLEAR : "", shown, err) < 0)
 		return -1;
 	while (output->is_watching && !wait_for_signal()) {
 		AUTO_FREE char *now = NULL;
@@ -265,9 +267,9 @@ int output_run(const struct output *output, int (*show)(void *arg, FILE *to, str
 			(void)fprintf(stderr, "understory: %s; what is shown is of before\n", failed.text);
 			continue;
 		}
-		if (now == NULL || (shown != NULL && strcmp(now, shown) == 0))
+		if (strcmp(now, shown) == 0)
 			continue;
-		if (put_out(redraws ? CLEAR : "\n", err) < 0 || put_out(now, err) < 0)
+		if (put_out(redraws ? CLEAR : "\n", now, err) < 0)
 			return -1;
 		free(shown);
 		shown = TAKE_PTR(now);

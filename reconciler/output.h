@@ -34,7 +34,7 @@ bool output_is_asked(const struct output *output, const char *namespace);
 void output_init(struct output *output);
 
 // Signals that end a watch are kept for it: before any thread, and only where output->is_watching.
-MUST_CHECK int output_begin_watch(struct error *err);
+void output_begin_watch(void);
 
 // Call show, which writes to `to`; when watching, again every 2 s until SIGINT or SIGTERM: on a terminal over what is there, else
 // only when it has changed. What fails after the first time is said, and tried again.

@@ -168,7 +168,7 @@ static int read_prepare(const json_t *pod, struct pod_words *out, struct error *
 		ended = json_find(status, "lastState", "terminated");
 	const char *message = json_find_str(ended, "message");
 	out->prepare_ended_at_ms = time_of(ended, "finishedAt");
-	if (message == NULL || json_parse(message, strlen(message), &said, &ignored) < 0 || !json_is_object(said))
+	if (message == NULL || json_parse(message, strlen(message), &said, &ignored) < 0 || json_typeof(said) != JSON_OBJECT)
 		return 0;
 	out->has_prepared = is_well;
 	return read_said(said, out, err);

@@ -6,6 +6,7 @@
 #include "tests/support/redirect.h"
 #include "tests/support/scratch.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,8 @@
 #endif
 
 static bool is_terminal;
-static int looks_left; // of a watch, before a signal ends it
+static int looks_left;                        // of a watch, before a signal ends it
+static bool has_no_memory, has_little_memory; // for a stream; for what is written to it
 
 int __wrap_isatty(int fd);
 int __wrap_isatty(int fd)
@@ -39,6 +41,22 @@ int __wrap_sigtimedwait(const sigset_t *set, siginfo_t *info, const struct times
 	assert_int_equal(limit->tv_sec, 2);
 	errno = EAGAIN;
 	return looks_left-- > 0 ? -1 : SIGTERM;
+}
+
+FILE *__real_open_memstream(char **text, size_t *len);
+FILE *__wrap_open_memstream(char **text, size_t *len);
+FILE *__wrap_open_memstream(char **text, size_t *len)
+{
+	errno = ENOMEM;
+	return has_no_memory ? NULL : __real_open_memstream(text, len);
+}
+
+int __real_fclose(FILE *file);
+int __wrap_fclose(FILE *file);
+int __wrap_fclose(FILE *file)
+{
+	int rc = __real_fclose(file);
+	return has_little_memory ? EOF : rc;
 }
 
 // --- texts
@@ -124,6 +142,37 @@ static void a_table_is_for_people(void **state)
 	assert_rows(&output, none, "NAME  STATE  COUNT  SAYS\n");
 }
 
+// A cell holds so many bytes and is cut between two characters; what a row lacks is nothing.
+static void a_cell_has_its_limit(void **state)
+{
+	(void)state;
+	static const struct {
+		size_t as; // before it
+		const char *end;
+		size_t shown;
+	} cells[] = {{506, "bc", 507}, {504, "\xe2\x82\xac\xe2\x82\xac", 507}, {505, "\xe2\x82\xac\xe2\x82\xac", 505},
+		{506, "\t\x7f", 507}};
+	const struct output output = {.format = OUTPUT_TABLE};
+	const struct output_column column = {"N", "name", 0, NULL};
+	for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++) {
+		struct error err = {0};
+		char name[600], *shown = NULL;
+		size_t len = 0;
+		memset(name, 'a', cells[i].as);
+		(void)snprintf(name + cells[i].as, sizeof(name) - cells[i].as, "%s", cells[i].end);
+		AUTO(json) json_t *rows = json_pack("[{s:s}]", "name", name);
+		FILE *to = open_memstream(&shown, &len);
+		assert_non_null(to);
+		assert_ok(output_rows(&output, rows, &column, 1, to, &err), err);
+		(void)fclose(to);
+		if (len != strlen("N\n") + cells[i].shown + strlen("\n"))
+			fail_msg("%zu and \"%s\": %zu bytes", cells[i].as, cells[i].end, len);
+		free(shown);
+	}
+	AUTO(json) json_t *lacking = parse("[{\"name\":\"a\\tb\"}]");
+	assert_rows(&output, lacking, "NAME  STATE  COUNT  SAYS\na b   -      -      -\n");
+}
+
 static void a_terminal_shows_the_tone(void **state)
 {
 	(void)state;
@@ -187,12 +236,15 @@ static void colours_are_for_terminals(void **state)
 struct script {
 	const char *const *says;
 	int looks;
+	int full_at; // the look at which the disk is full; 0: never
 };
 
 static int show(void *arg, FILE *to, struct error *err)
 {
 	struct script *script = arg;
 	const char *says = script->says[script->looks++];
+	if (script->looks == script->full_at)
+		redirect_end(STDOUT_FILENO, open("/dev/full", O_WRONLY | O_CLOEXEC));
 	if (says == NULL)
 		return error_set(err, ERROR_TRANSIENT, "cluster: nobody is there");
 	(void)fputs(says, to);
@@ -259,27 +311,43 @@ static void what_fails_at_first_is_an_error(void **state)
 static void what_cannot_be_written_is_an_error(void **state)
 {
 	(void)state;
-	for (int looks_first = 1; looks_first <= 2; looks_first++) {
+	for (int full_at = 1; full_at <= 4; full_at++) {
 		struct error err = {0};
-		struct script script = {.says = looks + (looks_first == 1 ? 0 : 3)}; // "" goes through, "two" does not
+		struct script script = {.says = looks + (full_at % 2 == 0 ? 3 : 0), .full_at = full_at % 2 == 0 ? 2 : 1};
 		looks_left = 5;
-		int before = redirect_begin(STDOUT_FILENO, "/dev/full");
-		int rc = output_run(&(struct output){.is_watching = looks_first == 2}, show, &script, &err);
+		is_terminal = full_at > 2;
+		int before = redirect_begin(STDOUT_FILENO, scratch_write("out", "", 0));
+		int rc = output_run(&(struct output){.is_watching = true}, show, &script, &err);
 		(void)fflush(stdout);
 		clearerr(stdout);
 		redirect_end(STDOUT_FILENO, before);
+		is_terminal = false;
 		assert_error(rc, err, ERROR_INTERNAL, "stdout cannot be written");
-		assert_int_equal(script.looks, looks_first);
+		assert_int_equal(script.looks, script.full_at);
+	}
+}
+
+// Half of a page is none.
+static void what_there_is_no_memory_for_is_not_shown(void **state)
+{
+	(void)state;
+	for (int little = 0; little <= 1; little++) {
+		struct error err = {0};
+		struct script script = {.says = looks};
+		has_no_memory = little == 0;
+		has_little_memory = little == 1;
+		int rc = output_run(&(struct output){.format = OUTPUT_TABLE}, show, &script, &err);
+		has_no_memory = has_little_memory = false;
+		assert_error(rc, err, ERROR_INTERNAL, "out of memory: output");
 	}
 }
 
 static void a_watch_keeps_its_signals(void **state)
 {
 	(void)state;
-	struct error err = {0};
 	sigset_t blocked, before;
 	assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &before), 0);
-	assert_ok(output_begin_watch(&err), err);
+	output_begin_watch();
 	assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, &blocked), 0);
 	assert_int_equal(sigismember(&blocked, SIGINT), 1);
 	assert_int_equal(sigismember(&blocked, SIGTERM), 1);
@@ -290,6 +358,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(what_strangers_say_does_not_steer_a_terminal),
 		cmocka_unit_test(a_table_is_for_people),
+		cmocka_unit_test(a_cell_has_its_limit),
 		cmocka_unit_test(a_terminal_shows_the_tone),
 		cmocka_unit_test(json_is_for_programs),
 		cmocka_unit_test(one_replica_or_all),
@@ -298,6 +367,7 @@ int main(void)
 		cmocka_unit_test(without_a_watch_it_is_shown_once),
 		cmocka_unit_test(what_fails_at_first_is_an_error),
 		cmocka_unit_test(what_cannot_be_written_is_an_error),
+		cmocka_unit_test(what_there_is_no_memory_for_is_not_shown),
 		cmocka_unit_test(a_watch_keeps_its_signals),
 	};
 	return cmocka_run_group_tests_name("reconciler/output", cases, NULL, NULL);
