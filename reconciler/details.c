@@ -136,14 +136,16 @@ static int put_checked(const struct round_view *v, json_t *details)
 int details_make(const struct round_view *v, json_t **out, struct error *err)
 {
 	const struct restore_message said = round_said(v);
+	json_begin();
 	AUTO(json)
 	json_t *details = v->words == NULL || v->words->details == NULL ? json_object() : json_deep_copy(v->words->details);
 	int64_t seconds =
 		v->replica->round_started_at_ms == REPLICA_NEVER ? -1 : (v->now_ms - v->replica->round_started_at_ms) / 1000;
 	if (details == NULL || put(details, "attempt", json_integer(v->replica->attempt)) < 0 ||
 		put_count(details, "restore_duration_sec", seconds) < 0 || put_restored(v, &said, details) < 0 ||
-		put_engine(&said, details) < 0 || put_backup(v, &said, details) < 0 || put_versions(v, &said, details) < 0 || put_durations(v, &said, details) < 0 ||
-		put_lag(v, details) < 0 || put_checked(v, details) < 0)
+		put_engine(&said, details) < 0 || put_backup(v, &said, details) < 0 || put_versions(v, &said, details) < 0 ||
+		put_durations(v, &said, details) < 0 || put_lag(v, details) < 0 || put_checked(v, details) < 0 ||
+		json_lacked_memory())
 		return error_no_memory(err, "health details");
 	*out = TAKE_PTR(details);
 	return 0;

@@ -106,6 +106,7 @@ static int read_lists(const json_t *said, json_t *details, struct pod_words *out
 
 static int read_said(const json_t *said, struct pod_words *out, struct error *err)
 {
+	json_begin();
 	AUTO(json) json_t *details = json_object();
 	const char *capture = json_find_str(said, "capture");
 	const json_t *salvaged = json_object_get(said, "salvaged");
@@ -123,7 +124,7 @@ static int read_said(const json_t *said, struct pod_words *out, struct error *er
 		put(details, "load_warnings", warnings < 0 ? NULL : json_integer(warnings)) < 0 ||
 		put(details, "recovered_to", bounded(json_object_get(said, "recovered_to"))) < 0 ||
 		put_time(details, "checkpoint_at", out->checkpoint_at_ms) < 0 ||
-		put_time(details, "last_commit_at", out->last_commit_at_ms) < 0)
+		put_time(details, "last_commit_at", out->last_commit_at_ms) < 0 || json_lacked_memory())
 		return error_no_memory(err, "words of prepare");
 	out->details = TAKE_PTR(details);
 	return 0;
@@ -159,7 +160,7 @@ static int64_t ready_since(const json_t *pod)
 // Its last run that ended, well or badly.
 static int read_prepare(const json_t *pod, struct pod_words *out, struct error *err)
 {
-	struct error ignored;
+	struct error why = {0};
 	AUTO(json) json_t *said = NULL;
 	const json_t *status = status_of(pod, "initContainerStatuses", CONTAINER_PREPARE);
 	const json_t *ended = json_find(status, "state", "terminated");
@@ -168,7 +169,11 @@ static int read_prepare(const json_t *pod, struct pod_words *out, struct error *
 		ended = json_find(status, "lastState", "terminated");
 	const char *message = json_find_str(ended, "message");
 	out->prepare_ended_at_ms = time_of(ended, "finishedAt");
-	if (message == NULL || json_parse(message, strlen(message), &said, &ignored) < 0 || json_typeof(said) != JSON_OBJECT)
+	if (message == NULL)
+		return 0;
+	if (json_parse(message, strlen(message), &said, &why) < 0)
+		return why.kind == ERROR_INVALID ? 0 : error_no_memory(err, "words of prepare");
+	if (json_typeof(said) != JSON_OBJECT)
 		return 0;
 	out->has_prepared = is_well;
 	return read_said(said, out, err);

@@ -96,6 +96,11 @@ static int why_it_is_so(struct buf *made, struct error *err)
 	return look(WHY, &(struct output){.format = OUTPUT_TABLE, .namespace = SCENE_NAMESPACE}, made, err);
 }
 
+static int why_as_json(struct buf *made, struct error *err)
+{
+	return look(WHY, &(struct output){.format = OUTPUT_JSON, .namespace = SCENE_NAMESPACE}, made, err);
+}
+
 static int put_together(struct buf *made, struct error *err)
 {
 	const struct settings *settings = open_cluster();
@@ -288,6 +293,7 @@ int main(void)
 		{.name = "status", .run = status_as_table, .is_once_a_place = true},
 		{.name = "status -o json", .run = status_as_json, .is_once_a_place = true},
 		{.name = "why", .run = why_it_is_so, .is_once_a_place = true},
+		{.name = "why -o json", .run = why_as_json, .is_once_a_place = true},
 		{.name = "the status page", .run = page_for_people, .is_once_a_place = true},
 		{.name = "status.json", .run = page_for_programs, .is_once_a_place = true},
 		{.name = "a pass", .run = make_a_pass, .is_once_a_place = true},

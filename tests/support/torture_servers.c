@@ -27,6 +27,24 @@ enum MHD_Result __wrap_MHD_add_response_header(struct MHD_Response *response, co
 	return fails ? MHD_NO : __real_MHD_add_response_header(response, name, value);
 }
 
+struct MHD_Response *__real_MHD_create_response_from_callback(
+	uint64_t size, size_t block_size, MHD_ContentReaderCallback read, void *arg, MHD_ContentReaderFreeCallback release);
+struct MHD_Response *__wrap_MHD_create_response_from_callback(
+	uint64_t size, size_t block_size, MHD_ContentReaderCallback read, void *arg, MHD_ContentReaderFreeCallback release);
+struct MHD_Response *__wrap_MHD_create_response_from_callback(
+	uint64_t size, size_t block_size, MHD_ContentReaderCallback read, void *arg, MHD_ContentReaderFreeCallback release)
+{
+	bool fails = torture_fails("MHD_create_response_from_callback", ENOMEM);
+	return fails ? NULL : __real_MHD_create_response_from_callback(size, block_size, read, arg, release);
+}
+
+enum MHD_Result __real_MHD_queue_response(struct MHD_Connection *to, unsigned int status, struct MHD_Response *response);
+enum MHD_Result __wrap_MHD_queue_response(struct MHD_Connection *to, unsigned int status, struct MHD_Response *response);
+enum MHD_Result __wrap_MHD_queue_response(struct MHD_Connection *to, unsigned int status, struct MHD_Response *response)
+{
+	return torture_fails("MHD_queue_response", ENOMEM) ? MHD_NO : __real_MHD_queue_response(to, status, response);
+}
+
 int __real_gnutls_certificate_allocate_credentials(gnutls_certificate_credentials_t *out);
 int __wrap_gnutls_certificate_allocate_credentials(gnutls_certificate_credentials_t *out);
 int __wrap_gnutls_certificate_allocate_credentials(gnutls_certificate_credentials_t *out)
