@@ -180,11 +180,6 @@ static void restoring_step(const struct round_view *v, struct step *out)
 		wait_for(out, "the restore Job");
 }
 
-static bool has_passed(const struct check_result *result)
-{
-	return result->grade == GRADE_CLEAN || result->grade == GRADE_REPAIRED;
-}
-
 // The checks passed: what prepare did to get there decides the grade. A database whose log was reset serves where that was asked
 // for, and nowhere else; where it may have been and prepare's word is lost, nobody can tell.
 static void passed_step(const struct round_view *v, struct step *out)
@@ -192,7 +187,7 @@ static void passed_step(const struct round_view *v, struct step *out)
 	const struct pod_words *words = v->words;
 	static const struct blame salvaged = {.grade = GRADE_SALVAGED, .owner = OWNER_BACKUP};
 	out->kind = STEP_ACTIVATE;
-	out->grade = v->check_result->grade;
+	out->grade = GRADE_CLEAN;
 	if (words == NULL)
 		return; // they are read before it is done, and then it is decided again
 	if (!words->has_prepared && v->sizing.allow_reset_wal) {
@@ -213,28 +208,27 @@ static bool tells_of_full_volume(const char *text)
 }
 
 // The server may have said so itself, or gone with it: then its last lines do.
-static void check_failed(const struct round_view *v, struct step *out)
+static void check_failed(const struct round_view *v, const struct pod_view *pod, struct step *out)
 {
 	char cause[ERROR_TEXT_MAX];
 	const struct check_result *result = v->check_result;
-	const struct pod_view *pod = scene_pod(&v->scene, v->replica->round, false);
 	bool is_full = result->grade == GRADE_INCONCLUSIVE &&
-		       (tells_of_full_volume(result->cause) || (pod != NULL && tells_of_full_volume(pod->message)));
+		       (tells_of_full_volume(result->cause) || tells_of_full_volume(pod->message));
 	(void)snprintf(cause, sizeof(cause), "%s%.480s", is_full ? "the volume is full: " : "", result->cause);
 	fail(out, is_full ? by_the_settings : blame_check(result), result->stage, cause);
 	note_full_volume(v, is_full, out);
 }
 
-static void checked_step(const struct round_view *v, struct step *out)
+static void checked_step(const struct round_view *v, const struct pod_view *pod, struct step *out)
 {
 	if (v->check == CHECK_NONE)
 		out->kind = STEP_CHECK;
 	else if (v->check == CHECK_RUNNING)
 		wait_for(out, "the checks of the database");
-	else if (has_passed(v->check_result))
+	else if (v->check_result->grade == GRADE_CLEAN)
 		passed_step(v, out);
 	else
-		check_failed(v, out);
+		check_failed(v, pod, out);
 }
 
 // Whose fault it is that PostgreSQL does not come up: what the prepare step found in the data is the backup's.
@@ -323,7 +317,7 @@ static void starting_step(const struct round_view *v, struct step *out)
 	if (deployment->of.is_deleting)
 		wait_for(out, "the Deployment that is being deleted");
 	else if (deployment->is_available && pod != NULL && pod->ip[0] != '\0')
-		checked_step(v, out);
+		checked_step(v, pod, out);
 	else if (v->check == CHECK_RUNNING)
 		wait_for(out, "the checks of the database");
 	else if (is_hopeless(pod) || is_out_of_time(v, deployment, pod))
@@ -384,7 +378,7 @@ bool round_is_over(const struct round_view *v, const char *key)
 	if (has_failed && grace_ms > FAILED_GRACE_MAX_MS)
 		grace_ms = FAILED_GRACE_MAX_MS;
 	bool is_in_grace = since != REPLICA_NEVER && diff_elapsed_ms(v->now_ms, since) < grace_ms;
-	return key[0] != '\0' && !is_active && !is_in_hand && !is_in_grace;
+	return !is_active && !is_in_hand && !is_in_grace;
 }
 
 static bool has_round_that_is_over(const struct round_view *v)

@@ -31,7 +31,7 @@ struct seen {
 	const char *message; // termination message of the pod
 	int exit_code;
 	const char *waiting_reason;
-	bool is_available;
+	bool is_available, has_no_ip;
 	int64_t deployment_age_ms;
 	enum prepare_state prepare;
 	int prepare_restarts;
@@ -77,6 +77,8 @@ static const struct row rows[] = {
 		.kind = STEP_WAIT, .text = "MAX_CONCURRENT_RESTORES"},
 	{.label = "pending, no snapshot", .intent = "verify", .entry = "", .annotations = "\"restore-state\":\"pending\"",
 		.has_slot = true, .kind = STEP_WAIT, .text = "has none yet"},
+	{.label = "pending, no longer in the worklist", .intent = "verify", .annotations = "\"restore-state\":\"pending\"",
+		.has_slot = true, .kind = STEP_WAIT},
 
 	{.label = "restoring, Job missing", .intent = "verify", .entry = S1, .annotations = RESTORING, .kind = STEP_MAKE},
 	{.label = "restoring, keys would lie in a Secret", .intent = "verify", .entry = S1 PGBACKREST ",\"stanza\":\"main\"",
@@ -96,6 +98,8 @@ static const struct row rows[] = {
 	{.label = "restoring, the sidecar lost its restartPolicy", .intent = "verify", .entry = S1, .annotations = RESTORING,
 		.seen = {.round = KEY, .has_job = true, .has_restore_pod = true, .has_lost_sidecar = true}, .kind = STEP_FAIL,
 		.grade = GRADE_INCONCLUSIVE, .text = "restartPolicy"},
+	{.label = "restoring, its pod runs as it was made", .intent = "verify", .entry = S1, .annotations = RESTORING,
+		.seen = {.round = KEY, .has_job = true, .has_restore_pod = true}, .kind = STEP_WAIT, .text = "the restore Job"},
 	{.label = "restoring, a Job of another round", .intent = "verify", .entry = S1, .annotations = RESTORING,
 		.seen = {.round = OLD, .has_job = true, .job = JOB_COMPLETE}, .kind = STEP_MAKE},
 	{.label = "restoring, Job is being deleted", .intent = "verify", .entry = S1, .annotations = RESTORING,
@@ -129,6 +133,14 @@ static const struct row rows[] = {
 		.seen = {.round = KEY, .has_job = true, .job = JOB_FAILED, .job_reason = "DeadlineExceeded", .has_restore_pod = true,
 			.waiting_reason = "ImagePullBackOff"},
 		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .text = "did not run: ImagePullBackOff"},
+	{.label = "restoring, Job failed: its last words are no error", .intent = "verify", .entry = S1, .annotations = RESTORING,
+		.seen = {.round = KEY, .has_job = true, .job = JOB_FAILED, .job_reason = "BackoffLimitExceeded",
+			.has_restore_pod = true, .exit_code = 1, .message = "{\"bytes\":1}"},
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_CLUSTER,
+		.text = "exit code 1, Error: {\"bytes\":1} (BackoffLimitExceeded)"},
+	{.label = "restoring, Job failed: its pod has said nothing yet", .intent = "verify", .entry = S1, .annotations = RESTORING,
+		.seen = {.round = KEY, .has_job = true, .job = JOB_FAILED, .job_reason = "DeadlineExceeded", .has_restore_pod = true},
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_CLUSTER, .text = "DeadlineExceeded: "},
 	{.label = "restoring, Job failed, no pod", .intent = "verify", .entry = S1, .annotations = RESTORING,
 		.seen = {.round = KEY, .has_job = true, .job = JOB_FAILED, .job_reason = "DeadlineExceeded"}, .kind = STEP_FAIL,
 		.grade = GRADE_INCONCLUSIVE, .text = "DeadlineExceeded"},
@@ -163,6 +175,29 @@ static const struct row rows[] = {
 	{.label = "starting, available, checks run", .intent = "verify", .entry = S1, .annotations = STARTING,
 		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true},
 		.check = CHECK_RUNNING, .kind = STEP_WAIT, .text = "the checks"},
+	{.label = "starting, its Deployment is being deleted", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true, .is_deleting = true},
+		.kind = STEP_WAIT, .text = "the Deployment that is being deleted"},
+	{.label = "starting, available, its pod not seen yet", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .is_available = true}, .kind = STEP_WAIT,
+		.text = "PostgreSQL to come up"},
+	{.label = "starting, available, its pod without an address", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true, .has_no_ip = true},
+		.kind = STEP_WAIT, .text = "PostgreSQL to come up"},
+	{.label = "starting, no longer available, checks run: they say how it ends", .intent = "verify", .entry = S1,
+		.annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .deployment_age_ms = MINUTES(31)},
+		.check = CHECK_RUNNING, .kind = STEP_WAIT, .text = "the checks"},
+	{.label = "starting, not in time: the last words of prepare are no error", .intent = "verify", .entry = S1,
+		.annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .exit_code = 1,
+			.message = "{\"progress\":1}", .deployment_age_ms = MINUTES(31)},
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_CLUSTER,
+		.text = "container prepare ended with exit code 1, Error: {\"progress\":1}"},
+	{.label = "starting, not in time: an error of no stage", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .exit_code = EXIT_RECOVERY_FAILED,
+			.message = "{\"error\":\"no checkpoint\"}", .deployment_age_ms = MINUTES(31)},
+		.kind = STEP_FAIL, .grade = GRADE_FAILED, .owner = OWNER_BACKUP, .text = "no checkpoint"},
 	{.label = "starting, checks passed", .intent = "verify", .entry = S1, .annotations = STARTING,
 		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true}, .check = CHECK_DONE,
 		.check_grade = GRADE_CLEAN, .kind = STEP_ACTIVATE},
@@ -175,6 +210,16 @@ static const struct row rows[] = {
 		.check_cause = "database \"app\": could not extend file \"base/5/2619\": No space left on device", .kind = STEP_FAIL,
 		.grade = GRADE_INCONCLUSIVE, .owner = OWNER_SETTINGS, .is_volume_full = true,
 		.text = "the volume is full: database \"app\": could not extend"},
+	{.label = "starting, the quota of the volume is used up", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true}, .check = CHECK_DONE,
+		.check_grade = GRADE_INCONCLUSIVE, .check_cause = "could not extend file \"base/5/2619\": Disk quota exceeded",
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_SETTINGS, .is_volume_full = true,
+		.text = "the volume is full: could not extend"},
+	{.label = "starting, the server went with other words", .intent = "verify", .entry = S1, .annotations = STARTING,
+		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true,
+			.message = "PANIC:  could not locate a valid checkpoint record\n"},
+		.check = CHECK_DONE, .check_grade = GRADE_INCONCLUSIVE, .check_cause = "server closed the connection unexpectedly",
+		.kind = STEP_FAIL, .grade = GRADE_INCONCLUSIVE, .owner = OWNER_CLUSTER, .text = "server closed the connection"},
 	{.label = "starting, the volume filled and the server went with it", .intent = "verify", .entry = S1,
 		.annotations = STARTING ",\"volume-bytes\":\"8Gi\"",
 		.seen = {.round = KEY, .has_deployment = true, .has_postgres_pod = true, .is_available = true,
@@ -207,7 +252,10 @@ static const struct row rows[] = {
 		.annotations = ACTIVE("2026-11-20T11:59:00Z") REPORTED, .kind = STEP_WAIT},
 	{.label = "active, verify, its objects are going", .intent = "verify", .entry = S1,
 		.annotations = ACTIVE("2026-11-20T11:59:00Z") REPORTED,
-		.seen = {.round = KEY, .has_deployment = true, .has_pvc = true, .is_deleting = true}, .kind = STEP_WAIT},
+		.seen = {.round = KEY, .has_job = true, .has_deployment = true, .has_pvc = true, .is_deleting = true},
+		.kind = STEP_WAIT},
+	{.label = "active, verify, only its Job is left", .intent = "verify", .entry = S1,
+		.annotations = ACTIVE("2026-11-20T11:59:00Z") REPORTED, .seen = {.round = KEY, .has_job = true}, .kind = STEP_DISCARD},
 	{.label = "active, verify, report given up", .intent = "verify", .entry = S1,
 		.annotations = ACTIVE("2026-11-20T11:59:00Z"), .seen = {.round = KEY, .has_deployment = true}, .kind = STEP_WAIT},
 	{.label = "active, analytics, nothing to do", .intent = "analytics", .entry = S1,
@@ -222,6 +270,13 @@ static const struct row rows[] = {
 		.annotations = ACTIVE("2026-11-20T11:58:01Z") REPORTED, .seen = {.round = OLD, .has_pvc = true}, .kind = STEP_WAIT},
 	{.label = "active, old round past its grace", .intent = "analytics", .entry = S1,
 		.annotations = ACTIVE("2026-11-20T11:58:00Z") REPORTED, .seen = {.round = OLD, .has_pvc = true}, .kind = STEP_SWEEP},
+	{.label = "active, old round past its grace, its Deployment", .intent = "analytics", .entry = S1,
+		.annotations = ACTIVE("2026-11-20T11:58:00Z") REPORTED, .seen = {.round = OLD, .has_deployment = true},
+		.kind = STEP_SWEEP},
+	{.label = "active, old round past its grace and on its way", .intent = "analytics", .entry = S1,
+		.annotations = ACTIVE("2026-11-20T11:58:00Z") REPORTED,
+		.seen = {.round = OLD, .has_job = true, .has_deployment = true, .has_pvc = true, .is_deleting = true},
+		.kind = STEP_WAIT},
 
 	{.label = "failed, report owed", .intent = "verify", .entry = S1, .annotations = FAILED ",\"report\":\"{}\"",
 		.has_slot = true, .kind = STEP_REPORT},
@@ -365,6 +420,9 @@ static const struct row rows[] = {
 	{.label = "active, the Deployment does not say how it is sized", .intent = "analytics", .entry = S1,
 		.annotations = ACTIVE("2026-11-20T01:00:00Z") REPORTED, .seen = {.round = KEY, .has_deployment = true},
 		.kind = STEP_WAIT},
+	{.label = "active, sized otherwise, being deleted", .intent = "analytics", .entry = S1,
+		.annotations = ACTIVE("2026-11-20T01:00:00Z") REPORTED,
+		.seen = {.round = KEY, .has_deployment = true, .is_deleting = true, .sizing = "01234567"}, .kind = STEP_WAIT},
 	{.label = "active, sized otherwise, of another round", .intent = "analytics", .entry = S1,
 		.annotations = ACTIVE("2026-11-20T11:59:00Z") REPORTED,
 		.seen = {.round = OLD, .has_deployment = true, .sizing = "01234567"}, .kind = STEP_WAIT},
@@ -406,7 +464,7 @@ static void set_pod(const struct seen *seen, bool is_restore, struct stage *stag
 		.prepare_started_at_ms = seen->prepare_began_ms == 0 ? 0 : now_ms - seen->prepare_began_ms,
 		.prepare_ended_at_ms = seen->prepare_ended_ms == 0 ? 0 : now_ms - seen->prepare_ended_ms};
 	pod->of.is_deleting = seen->is_deleting || seen->is_pod_deleting;
-	(void)snprintf(pod->ip, sizeof(pod->ip), "127.64.0.2");
+	(void)snprintf(pod->ip, sizeof(pod->ip), "%s", seen->has_no_ip ? "" : "127.64.0.2");
 	(void)snprintf(stage->message, sizeof(stage->message), "%s", seen->message == NULL ? "" : seen->message);
 	pod->message = seen->message == NULL ? NULL : stage->message;
 	if (seen->exit_code != 0) {
@@ -668,6 +726,75 @@ static void a_retry_goes_on_with_the_backup_that_was_found(void **state)
 	}
 }
 
+// What is deleted by this must be nobody's.
+static void a_round_is_over_when_nobody_needs_it(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *label, *annotations, *key;
+		bool is_over;
+	} rounds[] = {
+		{"an object of no round", ACTIVE("2026-11-20T01:00:00Z"), "", false},
+		{"the one that serves", ACTIVE("2026-11-20T01:00:00Z"), KEY, false},
+		{"the one before it", ACTIVE("2026-11-20T01:00:00Z"), OLD, true},
+		{"the one that is restored", RESTORING, KEY, false},
+		{"the one that starts", STARTING, KEY, false},
+		{"another one while one is restored", RESTORING, OLD, true},
+		{"the one that serves while another is restored", RESTORING ",\"active-round\":\"" OLD "\"", OLD, false},
+		{"the one that failed an hour ago", FAILED, KEY, true},
+	};
+	for (size_t i = 0; i < sizeof(rounds) / sizeof(rounds[0]); i++) {
+		struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "analytics", rounds[i].annotations);
+		const struct round_view view = {.replica = &replica, .sizing = sizing_of(NULL), .now_ms = scene_now_ms()};
+		if (round_is_over(&view, rounds[i].key) != rounds[i].is_over)
+			fail_msg("%s", rounds[i].label);
+		replica_fini(&replica);
+	}
+}
+
+static void nothing_is_done_in_a_namespace_that_goes(void **state)
+{
+	(void)state;
+	struct step step;
+	AUTO(settings) struct settings *settings = scene_settings();
+	struct entry entry = scene_entry(SCENE_SERVER_ID, "verify", S1);
+	struct replica replica = scene_replica_with(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", ACTIVE("2026-11-20T01:00:00Z"),
+		",\"deletionTimestamp\":\"2026-11-20T11:59:00Z\"");
+	const struct round_view view = {.entry = &entry, .replica = &replica, .settings = settings, .has_slot = true,
+		.now_ms = scene_now_ms()};
+	next_step(&view, &step);
+	assert_int_equal(step.kind, STEP_WAIT);
+	assert_string_equal(step.text, "the Namespace to be gone");
+	entry_fini(&entry);
+	replica_fini(&replica);
+}
+
+// The objects of a scene by their round; an object of none is nobody's.
+static void a_scene_knows_its_objects_by_their_round(void **state)
+{
+	(void)state;
+	struct job_view jobs[] = {{.of = {.round = ""}}, {.of = {.round = OLD}}, {.of = {.round = KEY}}};
+	struct deployment_view deployments[] = {{.of = {.round = ""}}, {.of = {.round = OLD}}, {.of = {.round = KEY}}};
+	struct pvc_view pvcs[] = {{.of = {.round = ""}}, {.of = {.round = OLD}}, {.of = {.round = KEY}}};
+	struct pod_view pods[] = {{.of = {.round = KEY, .created_at_ms = 2}}, {.of = {.round = KEY, .created_at_ms = 3}},
+		{.of = {.round = KEY, .created_at_ms = 1}}, {.of = {.round = KEY, .created_at_ms = 4}, .is_restore = true},
+		{.of = {.round = OLD, .created_at_ms = 5}}};
+	const struct scene scene = {.jobs = jobs, .deployments = deployments, .pods = pods, .pvcs = pvcs, .job_count = 3,
+		.deployment_count = 3, .pod_count = 5, .pvc_count = 3};
+	assert_ptr_equal(scene_job(&scene, KEY), &jobs[2]);
+	assert_ptr_equal(scene_deployment(&scene, KEY), &deployments[2]);
+	assert_ptr_equal(scene_pvc(&scene, KEY), &pvcs[2]);
+	assert_ptr_equal(scene_pod(&scene, KEY, false), &pods[1]); // the newest
+	assert_ptr_equal(scene_pod(&scene, KEY, true), &pods[3]);
+	static const char *const nobodys[] = {"", "cccccccc"};
+	for (size_t i = 0; i < 2; i++) {
+		assert_null(scene_job(&scene, nobodys[i]));
+		assert_null(scene_deployment(&scene, nobodys[i]));
+		assert_null(scene_pvc(&scene, nobodys[i]));
+		assert_null(scene_pod(&scene, nobodys[i], false));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
@@ -675,6 +802,9 @@ int main(void)
 		cmocka_unit_test(a_start_knows_what_was_restored),
 		cmocka_unit_test(a_volume_doubles_up_to_its_maximum),
 		cmocka_unit_test(a_retry_goes_on_with_the_backup_that_was_found),
+		cmocka_unit_test(a_round_is_over_when_nobody_needs_it),
+		cmocka_unit_test(nothing_is_done_in_a_namespace_that_goes),
+		cmocka_unit_test(a_scene_knows_its_objects_by_their_round),
 		cmocka_unit_test(every_exit_code_is_judged),
 		cmocka_unit_test(a_pod_without_a_word_is_judged_by_what_kubernetes_says),
 		cmocka_unit_test(a_check_that_failed_is_judged_by_its_stage),
