@@ -75,6 +75,22 @@ static const struct row rows[] = {
 		REASON_NEWER_SNAPSHOT},
 	{"failed three times, but forced", "verify", S1, FAILED("s1", "3", "2026-11-20T11:59:00Z") ",\"force-refresh\":\"\"", "",
 		ACTION_REFRESH, REASON_FORCED},
+	{"failed, its failures taken away by hand, within five minutes", "verify", S1, FAILED("s1", "0", "2026-11-20T11:56:00Z"),
+		"", ACTION_NONE, REASON_IN_SYNC},
+	{"failed at no time that is known", "verify", S1,
+		"\"restore-state\":\"failed\",\"round-snapshot-id\":\"s1\",\"failures\":\"1\"", "", ACTION_REFRESH, REASON_RETRY},
+	{"a forced round of what still serves failed, within five minutes", "analytics", S1,
+		FAILED("s1", "1", "2026-11-20T11:56:00Z") ",\"last-restored-snapshot-id\":\"s1\"", "", ACTION_NONE,
+		REASON_IN_SYNC},
+	{"a forced round of what still serves failed, after five minutes", "analytics", S1,
+		FAILED("s1", "1", "2026-11-20T11:54:00Z") ",\"last-restored-snapshot-id\":\"s1\"", "", ACTION_REFRESH,
+		REASON_RETRY},
+	{"serves, and credentials were refused once", "analytics", S2, ACTIVE_S1 ",\"credentials-refused\":\"00000000\"", "",
+		ACTION_REFRESH, REASON_NEWER_SNAPSHOT},
+	{"newer snapshot, and a minimum_ttl that is none", "analytics", S2 ",\"params\":{\"minimum_ttl\":\"soon\"}", ACTIVE_S1,
+		"", ACTION_REFRESH, REASON_NEWER_SNAPSHOT},
+	{"restored at no time that is known: not stale", "analytics", S1 ",\"overdue_after_seconds\":1",
+		"\"restore-state\":\"active\",\"last-restored-snapshot-id\":\"s1\"", "", ACTION_NONE, REASON_IN_SYNC},
 	{"freshness expired", "analytics", S1 ",\"overdue_after_seconds\":3599", ACTIVE_S1, "", ACTION_REFRESH,
 		REASON_FRESHNESS_EXPIRED},
 	{"freshness by its older name", "analytics", S1 ",\"freshness_seconds\":3599", ACTIVE_S1, "", ACTION_REFRESH,
@@ -217,16 +233,19 @@ static void of_two_namespaces_with_one_identity_the_one_of_the_name_wins(void **
 	(void)state;
 	struct entry entry = scene_entry(SCENE_SERVER_ID, "analytics", S1);
 	struct replica replicas[] = {scene_replica("a-copy-21779af8", SCENE_SERVER_ID, "analytics", ACTIVE_S1),
-		scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "analytics", ACTIVE_S1)};
+		scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "analytics", ACTIVE_S1),
+		scene_replica("other-copy-21779af8", SCENE_SERVER_ID, "analytics", ACTIVE_S1)};
 	AUTO(diff) struct diff diff = {0};
-	compute(&entry, 1, replicas, 2, &diff);
-	assert_int_equal(diff.count, 2);
+	compute(&entry, 1, replicas, 3, &diff);
+	assert_int_equal(diff.count, 3);
 	assert_int_equal(diff.rows[0].replica, 1);
 	assert_int_equal(diff.rows[1].action.kind, ACTION_TEARDOWN);
 	assert_int_equal(diff.rows[1].replica, 0);
+	assert_int_equal(diff.rows[2].action.kind, ACTION_TEARDOWN);
+	assert_int_equal(diff.rows[2].replica, 2);
 	entry_fini(&entry);
-	replica_fini(&replicas[0]);
-	replica_fini(&replicas[1]);
+	for (size_t i = 0; i < 3; i++)
+		replica_fini(&replicas[i]);
 }
 
 static void the_first_of_two_entries_wins(void **state)
@@ -265,12 +284,31 @@ static void a_foreign_namesake_is_left_alone(void **state)
 static void a_namespace_without_identity_is_never_torn_down(void **state)
 {
 	(void)state;
-	struct replica replica = scene_replica(SCENE_NAMESPACE, "not a uuid", "analytics", ACTIVE_S1);
-	AUTO(diff) struct diff diff = {0};
-	compute(NULL, 0, &replica, 1, &diff);
-	assert_int_equal(diff.rows[0].action.kind, ACTION_NONE);
-	assert_int_equal(diff.rows[0].action.reason, REASON_FOREIGN);
-	replica_fini(&replica);
+	static const char *const labels[] = {"server", "declaration-id", "managed-by"};
+	for (size_t i = 0; i < 3; i++) {
+		struct replica replica =
+			scene_replica(SCENE_NAMESPACE, i == 0 ? "not a uuid" : SCENE_SERVER_ID, "analytics", ACTIVE_S1);
+		AUTO(diff) struct diff diff = {0};
+		if (i == 1)
+			replica.replica_id[0] = '\0';
+		replica.is_managed = i != 2;
+		compute(NULL, 0, &replica, 1, &diff);
+		if (diff.rows[0].action.kind != ACTION_NONE || diff.rows[0].action.reason != REASON_FOREIGN)
+			fail_msg("without %s: %s", labels[i], action_kind_text[diff.rows[0].action.kind]);
+		replica_fini(&replica);
+	}
+}
+
+static void what_is_somebody_elses_is_not_worked_on(void **state)
+{
+	(void)state;
+	static const enum action_reason nobodys[] = {
+		REASON_FOREIGN, REASON_DUPLICATE, REASON_UNKNOWN_INTENT, REASON_BEING_DELETED};
+	static const enum action_reason ours[] = {REASON_NEW, REASON_IN_SYNC, REASON_GONE, REASON_BRAKE, REASON_TEARDOWN_HOLD};
+	for (size_t i = 0; i < sizeof(nobodys) / sizeof(nobodys[0]); i++)
+		assert_false(diff_is_worked_on(&(const struct action){.reason = nobodys[i]}));
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		assert_true(diff_is_worked_on(&(const struct action){.reason = ours[i]}));
 }
 
 static void refused_credentials_wait_six_hours_or_for_another_declaration(void **state)
@@ -314,6 +352,7 @@ int main(void)
 		cmocka_unit_test(the_first_of_two_entries_wins),
 		cmocka_unit_test(a_foreign_namesake_is_left_alone),
 		cmocka_unit_test(a_namespace_without_identity_is_never_torn_down),
+		cmocka_unit_test(what_is_somebody_elses_is_not_worked_on),
 		cmocka_unit_test(refused_credentials_wait_six_hours_or_for_another_declaration),
 	};
 	return cmocka_run_group_tests_name("reconciler/diff", cases, NULL, NULL);

@@ -300,6 +300,7 @@ static void a_pod_that_says_half_says_nothing(void **state)
 		{"\"reason\":\"Evicted\"", "", "Evicted"},
 		{"\"containerStatuses\":[{\"name\":\"a\",\"state\":{\"waiting\":{}}}]", "", ""},
 		{"\"containerStatuses\":[{\"name\":\"a\",\"state\":{\"waiting\":{\"reason\":\"PodInitializing\"}}}]", "", ""},
+		{"\"containerStatuses\":[{\"name\":\"a\",\"state\":{\"waiting\":{\"reason\":\"ContainerCreating\"}}}]", "", ""},
 		{"\"containerStatuses\":[{\"name\":\"a\",\"state\":{\"waiting\":{\"reason\":\"First\"}}},"
 		 "{\"name\":\"b\",\"state\":{\"waiting\":{\"reason\":\"Second\"}}}]",
 			"First", ""},
@@ -351,6 +352,57 @@ static void counts_that_are_none_are_zero(void **state)
 	}
 }
 
+static void conditions_and_counts_that_are_half_are_none(void **state)
+{
+	static const struct {
+		const char *conditions;
+		enum job_outcome outcome;
+	} jobs_rows[] = {
+		{"[]", JOB_RUNNING},
+		{"[{}]", JOB_RUNNING},
+		{"[{\"type\":\"Complete\"}]", JOB_RUNNING},
+		{"[{\"status\":\"True\"}]", JOB_RUNNING},
+		{"[{\"type\":\"Complete\",\"status\":\"False\"}]", JOB_RUNNING},
+		{"[{},{\"type\":\"Complete\",\"status\":\"True\"}]", JOB_COMPLETE},
+	};
+	static const struct {
+		const char *annotations, *replicas;
+		bool is_available, has_tls;
+		int64_t bytes;
+	} deployments_rows[] = {
+		{"\"pgro.bes.au/tls\":\"on\",\"pgro.bes.au/restored-bytes\":\"7\"", "1", true, true, 7},
+		{"\"pgro.bes.au/tls\":\"off\",\"pgro.bes.au/restored-bytes\":\"\"", "0", false, false, -1},
+		{"\"pgro.bes.au/restored-bytes\":\"-7\"", "\"1\"", false, false, -1},
+		{"\"pgro.bes.au/restored-bytes\":\"7 bytes\"", "1", true, false, -1},
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(jobs_rows) / sizeof(jobs_rows[0]); i++) {
+		struct error err = {0};
+		struct job_view job;
+		char text[512];
+		(void)snprintf(text, sizeof(text), "{" METADATA("") ",\"status\":{\"conditions\":%s}}", jobs_rows[i].conditions);
+		AUTO(json) json_t *object = json_loads(text, 0, NULL);
+		assert_ok(job_view_from_json(object, &job, &err), err);
+		if (job.outcome != jobs_rows[i].outcome)
+			fail_msg("%s: outcome %d", jobs_rows[i].conditions, (int)job.outcome);
+	}
+	for (size_t i = 0; i < sizeof(deployments_rows) / sizeof(deployments_rows[0]); i++) {
+		struct error err = {0};
+		struct deployment_view view;
+		char text[512];
+		(void)snprintf(text, sizeof(text),
+			"{\"metadata\":{\"namespace\":\"n\",\"name\":\"p\",\"uid\":\"u\",\"annotations\":{%s}},\"status\":{"
+			"\"availableReplicas\":%s,\"conditions\":[{\"type\":\"Available\",\"status\":\"True\"}]}}",
+			deployments_rows[i].annotations, deployments_rows[i].replicas);
+		AUTO(json) json_t *object = json_loads(text, 0, NULL);
+		assert_ok(deployment_view_from_json(object, &view, &err), err);
+		if (view.is_available != deployments_rows[i].is_available || view.has_tls != deployments_rows[i].has_tls ||
+			view.restored_bytes != deployments_rows[i].bytes)
+			fail_msg("%s, %s: available %d, TLS %d, %lld bytes", deployments_rows[i].annotations,
+				deployments_rows[i].replicas, view.is_available, view.has_tls, (long long)view.restored_bytes);
+	}
+}
+
 static void an_object_without_metadata_is_an_error(void **state)
 {
 	(void)state;
@@ -361,6 +413,10 @@ static void an_object_without_metadata_is_an_error(void **state)
 	AUTO(json) json_t *nothing = json_object();
 	assert_error(job_view_from_json(nothing, &job, &err), err, ERROR_INVALID, "\"namespace\" is missing");
 	assert_error(pod_view_from_json(nothing, &pod, &err), err, ERROR_INVALID, "\"namespace\" is missing");
+	AUTO(json) json_t *nameless = json_pack("{s:{s:s}}", "metadata", "namespace", "n");
+	assert_error(job_view_from_json(nameless, &job, &err), err, ERROR_INVALID, "\"name\" is missing");
+	AUTO(json) json_t *without_uid = json_pack("{s:{s:s,s:s}}", "metadata", "namespace", "n", "name", "p");
+	assert_error(job_view_from_json(without_uid, &job, &err), err, ERROR_INVALID, "\"uid\" is missing");
 	assert_error(replica_from_json(nothing, &replica, &err), err, ERROR_INVALID, "\"name\" is missing");
 }
 
@@ -379,6 +435,7 @@ int main(void)
 		cmocka_unit_test(a_pod_that_says_half_says_nothing),
 		cmocka_unit_test(a_pod_of_a_job_is_known_by_either_label),
 		cmocka_unit_test(counts_that_are_none_are_zero),
+		cmocka_unit_test(conditions_and_counts_that_are_half_are_none),
 		cmocka_unit_test(an_object_without_metadata_is_an_error),
 	};
 	return cmocka_run_group_tests_name("reconciler/workload", cases, NULL, NULL);
