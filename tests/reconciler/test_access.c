@@ -107,6 +107,33 @@ static void a_namespace_of_somebody_else_is_refused(void **state)
 		"is not managed by understory");
 }
 
+static void refuses(const char *label, enum error_kind kind, const char *text)
+{
+	struct error err = {0};
+	struct broker_replica replica;
+	int rc = world.callbacks.lookup(world.callbacks.arg, SCENE_NAMESPACE, &replica, &err);
+	if (rc == 0 || err.kind != kind || strstr(err.text, text) == NULL)
+		fail_msg("%s: %d %s", label, rc, err.text);
+}
+
+// Keys are given for a group and a type, in the name of a run: without one of them there are none.
+static void a_namespace_that_lacks_a_name_is_refused(void **state)
+{
+	(void)state;
+	char long_type[512];
+	memset(long_type, 'x', sizeof(long_type) - 1);
+	long_type[sizeof(long_type) - 1] = '\0';
+	cluster_annotate(&world.cluster, "run-id", "the first");
+	refuses("a run that is none", ERROR_CONFLICT, "has no round in hand");
+	cluster_annotate(&world.cluster, "type", long_type);
+	refuses("a type that is too long", ERROR_INVALID, "is not managed by understory");
+	cluster_change("namespaces", "", SCENE_NAMESPACE,
+		json_pack("{s:{s:{s:n}, s:{s:n}}}", "metadata", "annotations", PGRO "type", "labels", PGRO "type"));
+	refuses("no type", ERROR_INVALID, "is not managed by understory");
+	cluster_label(&world.cluster, "group", "the-first");
+	refuses("a group that is none", ERROR_INVALID, "is not managed by understory");
+}
+
 static void keys_come_from_canopy(void **state)
 {
 	(void)state;
@@ -117,10 +144,10 @@ static void keys_come_from_canopy(void **state)
 	assert_string_equal(secret_reveal(&keys.access_key_id), "key");
 }
 
-#define FILE_ENTRY(secret)                                                                                                     \
-	"- {replica_id: " SCENE_REPLICA_ID ", group_id: " SCENE_GROUP_ID ", server_id: " SCENE_SERVER_ID                       \
-	", type: tamanu-postgres, intent: analytics, name: a, params: {}, storage: s3, bucket: b, prefix: p, region: r" secret \
-	"}\n"
+#define FILE_ENTRY(secret) FILE_ENTRY_OF("tamanu-postgres", "s3", secret)
+#define FILE_ENTRY_OF(type, storage, secret)                                                                             \
+	"- {replica_id: " SCENE_REPLICA_ID ", group_id: " SCENE_GROUP_ID ", server_id: " SCENE_SERVER_ID ", type: " type \
+	", intent: analytics, name: a, params: {}, storage: " storage ", bucket: b, prefix: p, region: r" secret "}\n"
 
 // In the place of canopy.
 static void write_worklist(const char *text)
@@ -158,6 +185,9 @@ static void a_file_that_names_no_secret_gives_no_keys(void **state)
 	} rows[] = {
 		{"no secret", FILE_ENTRY(""), SCENE_GROUP_ID, "names a secret"},
 		{"another group", FILE_ENTRY(", secret: keys"), SCENE_SERVER_ID, "names a secret"},
+		{"another type", FILE_ENTRY_OF("other", "s3", ", secret: keys"), SCENE_GROUP_ID, "names a secret"},
+		{"a volume, which wants none", FILE_ENTRY_OF("tamanu-postgres", "file", ", secret: keys"), SCENE_GROUP_ID,
+			"names a secret"},
 		{"no worklist", "- 7: [", SCENE_GROUP_ID, ""},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -195,6 +225,29 @@ static void a_secret_that_lacks_something_gives_no_keys(void **state)
 		&world.cluster, name, json_pack("{s:s, s:s}", "repositoryPassword", "cGFzcw==", "accessKeyId", "a2V5"));
 	assert_error(access_keys_from_secret(world.cluster.op.k8s, &world.settings, &entry, &keys, &err), err, ERROR_INVALID,
 		"secretAccessKey");
+	char keyless[] = "keyless", empty[] = "empty";
+	const struct entry of_keyless = {.secret = keyless, .type = type, .storage = storage};
+	cluster_make_secret(&world.cluster, keyless, json_pack("{s:s}", "repositoryPassword", "cGFzcw=="));
+	err = (struct error){0};
+	assert_error(access_keys_from_secret(world.cluster.op.k8s, &world.settings, &of_keyless, &keys, &err), err, ERROR_INVALID,
+		"accessKeyId");
+	const struct entry of_empty = {.secret = empty, .type = type, .storage = storage};
+	cluster_make_secret(&world.cluster, empty, json_object());
+	err = (struct error){0};
+	assert_error(access_keys_from_secret(world.cluster.op.k8s, &world.settings, &of_empty, &keys, &err), err, ERROR_INVALID,
+		"repositoryPassword");
+}
+
+static void a_key_that_is_no_base64_is_none(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct canopy_credentials keys = {0};
+	char name[] = "keys", type[] = "tamanu-postgres", storage[] = "file", engine[] = "walg";
+	const struct entry entry = {.secret = name, .type = type, .storage = storage, .engine = engine};
+	cluster_make_secret(&world.cluster, name, json_pack("{s:s}", "libsodiumKey", "*"));
+	assert_error(access_keys_from_secret(world.cluster.op.k8s, &world.settings, &entry, &keys, &err), err, ERROR_INVALID,
+		"libsodiumKey");
 }
 
 static void a_secret_that_no_role_names_is_said_to_be_one(void **state)
@@ -311,11 +364,13 @@ int main(void)
 		CASE(a_replica_is_looked_up),
 		CASE(no_round_in_hand_is_a_conflict),
 		CASE(a_namespace_of_somebody_else_is_refused),
+		CASE(a_namespace_that_lacks_a_name_is_refused),
 		CASE(keys_come_from_canopy),
 		CASE(keys_come_from_the_secret_that_the_file_names),
 		CASE(a_file_that_names_no_secret_gives_no_keys),
 		CASE(what_the_engine_decrypts_with_comes_from_that_secret),
 		CASE(a_secret_that_lacks_something_gives_no_keys),
+		CASE(a_key_that_is_no_base64_is_none),
 		CASE(a_secret_that_no_role_names_is_said_to_be_one),
 		CASE(a_container_of_azure_takes_a_signature_or_nothing),
 		CASE(totals_are_kept_with_the_round_in_hand),

@@ -18,12 +18,26 @@ struct world {
 	struct manager op;
 	struct k8s_config config;
 	const char *there; // the rest of its metadata; NULL: nothing is there
+	int create_status, get_status; // 0: as things are
 };
+
+static void refuse(int status, struct http_server_answer *out)
+{
+	out->status = status;
+	if (asprintf(&out->body, "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"Other\",\"message\":\"told to\",\"code\":%d}",
+		    status) < 0)
+		abort();
+}
 
 static void answer(void *arg, const struct http_server_request *request, struct http_server_answer *out)
 {
 	const struct world *w = arg;
 	bool is_create = strcmp(request->method, "POST") == 0;
+	int refused = is_create ? w->create_status : w->get_status;
+	if (refused != 0) {
+		refuse(refused, out);
+		return;
+	}
 	out->status = is_create ? (w->there == NULL ? 201 : 409) : 200;
 	const char *metadata = w->there == NULL ? OURS : w->there;
 	if (out->status == 409)
@@ -110,11 +124,64 @@ static void what_is_made_says_its_uid(void **state)
 	close_world(&w);
 }
 
+// The rights in a Namespace that was just made come with its binding, and that takes a moment.
+static void what_is_forbidden_is_forbidden_for_good_after_a_while(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *label;
+		int create_status, get_status;
+		int64_t age_ms;
+		enum error_kind kind;
+	} rows[] = {
+		{"forbidden at first", 403, 0, 0, ERROR_TRANSIENT},
+		{"forbidden, and almost no longer young", 403, 0, ADOPT_YOUNG_MS - 1, ERROR_TRANSIENT},
+		{"forbidden, and old enough", 403, 0, ADOPT_YOUNG_MS, ERROR_INVALID},
+		{"refused", 422, 0, 0, ERROR_INVALID},
+		{"there, and gone when it is read", 0, 404, ADOPT_YOUNG_MS, ERROR_TRANSIENT},
+		{"there, and nobody may read it", 0, 403, ADOPT_YOUNG_MS, ERROR_INVALID},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		struct world w;
+		AUTO(json) json_t *object = json_pack("{s:{s:s}}", "metadata", "name", "x-aaaaaaaa");
+		struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", "");
+		open_world(&w, OURS);
+		w.create_status = rows[i].create_status;
+		w.get_status = rows[i].get_status;
+		int rc = adopt_create(
+			&w.op, &K8S_SECRET, &replica, object, replica.created_at_ms + rows[i].age_ms, NULL, &err);
+		if (rc == 0 || err.kind != rows[i].kind)
+			fail_msg("%s: %d %s: %s", rows[i].label, rc, error_kind_text(err.kind), err.text);
+		replica_fini(&replica);
+		close_world(&w);
+	}
+}
+
+// Those of the replica have no owner; one that has is older than the operator that made it so.
+static void what_wants_no_owner_takes_one_that_has(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	struct world w;
+	struct adopted found = {0};
+	AUTO(json) json_t *object = json_pack("{s:{s:s,s:{s:s,s:s}}}", "metadata", "name", "x-aaaaaaaa", "labels",
+		"pgro.bes.au/managed-by", "pgro-canopy", "pgro.bes.au/round", "aaaaaaaa");
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", "");
+	open_world(&w, OURS OWNED_BY("before"));
+	assert_ok(adopt_create(&w.op, &K8S_SECRET, &replica, object, scene_now_ms(), &found, &err), err);
+	assert_int_equal(found.result, ADOPT_FOUND);
+	replica_fini(&replica);
+	close_world(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(what_is_there_is_ours_or_not),
 		cmocka_unit_test(what_is_made_says_its_uid),
+		cmocka_unit_test(what_is_forbidden_is_forbidden_for_good_after_a_while),
+		cmocka_unit_test(what_wants_no_owner_takes_one_that_has),
 	};
 	return cmocka_run_group_tests_name("reconciler/adopt", cases, NULL, NULL);
 }

@@ -362,6 +362,11 @@ static void whichever_is_newer_counts(void **state)
 		{"an answer, versions that are no numbers", "b", "a", "j-1", true, false},
 		{"an event, versions that are no numbers", "b", "a", "j-1", false, true},
 		{"another object of that name", "b", "a", "j-2", true, true},
+		{"an event, the first version that is a number", "b", "12", "j-1", false, true},
+		{"an event without a version", "12", "", "j-1", false, true},
+		{"an event, a version that is too large", "12", "100000000000000000000", "j-1", false, true},
+		{"an event, a version that nobody can keep", "12",
+			"99999999999999999999999999999999999999999999999999999999999999999999999999999999", "j-1", false, true},
 	};
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct error err = {0};
@@ -386,7 +391,71 @@ static void the_end_of_a_namesake_is_not_its_end(void **state)
 	told.text[0] = '\0';
 	cache_drop(cache, CACHE_JOB, first);
 	has_jobs(cache, 1);
+	AUTO(json) json_t *namesake = namespace_object(NS, "u-1", "1", "active");
+	put_namespace(cache, "u-2", "2", "active");
+	told.text[0] = '\0';
+	cache_drop(cache, CACHE_NAMESPACE, namesake);
+	cache_deleted(cache, &K8S_NAMESPACE, NULL, NS, "u-1");
+	has_state(cache, "active");
 	is_told("");
+	// One that does not say its uid is meant whichever it is.
+	AUTO(json) json_t *any = parse("{\"metadata\":{\"namespace\":\"" NS "\",\"name\":\"restore-aaaaaaaa\"}}");
+	cache_drop(cache, CACHE_JOB, any);
+	has_jobs(cache, 0);
+	is_told(NS " ");
+}
+
+// The end of what is not known, or not kept, changes nothing.
+static void the_end_of_what_is_not_known_changes_nothing(void **state)
+{
+	(void)state;
+	AUTO(cache) struct cache *cache = made();
+	put_job(cache, "j-1", "{}"); // and its Namespace has not been seen
+	const uint64_t revision = cache_revision(cache);
+	cache_deleted(cache, &K8S_NAMESPACE, NULL, NS, "u-1");
+	cache_deleted(cache, &K8S_NAMESPACE, NULL, "elsewhere", "u-1");
+	cache_deleted(cache, &K8S_SECRET, NS, "restore-aaaaaaaa", "j-1");
+	has_jobs(cache, 1);
+	has_state(cache, NULL);
+	assert_int_equal(cache_revision(cache), revision);
+	assert_int_equal(records(cache), 1);
+}
+
+// More than one of them comes to lie in one bucket.
+static void many_namespaces_do_not_get_in_each_others_way(void **state)
+{
+	enum { MANY = 400 };
+	(void)state;
+	struct error err = {0};
+	AUTO(cache) struct cache *cache = made();
+	json_t *objects[MANY];
+	for (size_t i = 0; i < MANY; i++) {
+		char name[32];
+		(void)snprintf(name, sizeof(name), "replica-%zu", i);
+		objects[i] = namespace_object(name, name, "1", "active");
+		assert_ok(cache_take(cache, CACHE_NAMESPACE, objects[i], &err), err);
+	}
+	assert_int_equal(records(cache), MANY);
+	for (size_t i = 0; i < MANY; i++) {
+		cache_drop(cache, CACHE_NAMESPACE, objects[i]);
+		assert_int_equal(records(cache), MANY - 1 - i);
+	}
+	for (size_t i = 0; i < MANY; i++) {
+		assert_ok(cache_take(cache, CACHE_NAMESPACE, objects[i], &err), err);
+		json_decref(objects[i]);
+	}
+	cache_list_begin(cache, CACHE_NAMESPACE);
+	cache_list_end(cache, CACHE_NAMESPACE);
+	assert_int_equal(records(cache), 0);
+}
+
+static void one_that_does_not_watch_follows_nothing(void **state)
+{
+	(void)state;
+	AUTO(cache) struct cache *cache = made();
+	assert_false(cache_is_synced(cache));
+	for (size_t kind = 0; kind < CACHE_KINDS; kind++)
+		assert_false(cache_follows(cache, (enum cache_kind)kind));
 }
 
 static void what_we_deleted_is_known_at_once(void **state)
@@ -439,8 +508,8 @@ static void what_is_wanted_comes_with_the_look_and_keeps_the_record(void **state
 static void objects_that_lack_what_all_have_are_refused(void **state)
 {
 	(void)state;
-	static const char *const objects[] = {
-		"{}", "{\"metadata\":{}}", "{\"metadata\":{\"name\":\"a\",\"namespace\":\"b\"}}", "[]"};
+	static const char *const objects[] = {"{}", "{\"metadata\":{}}", "{\"metadata\":{\"namespace\":\"b\"}}",
+		"{\"metadata\":{\"name\":\"a\",\"namespace\":\"b\"}}", "[]"};
 	AUTO(cache) struct cache *cache = made();
 	for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {
 		AUTO(json) json_t *object = parse(objects[i]);
@@ -523,6 +592,9 @@ int main(void)
 		cmocka_unit_test(an_answer_of_ours_does_not_bring_back_what_is_gone),
 		cmocka_unit_test(whichever_is_newer_counts),
 		cmocka_unit_test(the_end_of_a_namesake_is_not_its_end),
+		cmocka_unit_test(the_end_of_what_is_not_known_changes_nothing),
+		cmocka_unit_test(many_namespaces_do_not_get_in_each_others_way),
+		cmocka_unit_test(one_that_does_not_watch_follows_nothing),
 		cmocka_unit_test(what_we_deleted_is_known_at_once),
 		cmocka_unit_test(what_is_wanted_comes_with_the_look_and_keeps_the_record),
 		cmocka_unit_test(objects_that_lack_what_all_have_are_refused),

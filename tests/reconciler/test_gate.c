@@ -21,6 +21,7 @@ struct world {
 	struct k8s_config config;
 	int canopy_status[8]; // answers in order; 0: 204
 	int patch_status[8];  // 0: 200
+	int get_status;       // 0: 200
 	atomic_int reports, patches;
 	char annotations[4096]; // of the Namespace as a GET or PATCH shows it
 	char last_patch[8192];
@@ -69,6 +70,11 @@ static void answer(void *arg, const struct http_server_request *request, struct 
 		}
 		if (strstr(w->last_patch, "\"pgro.bes.au/report\":null") != NULL)
 			w->annotations[0] = '\0';
+	}
+	if (strcmp(request->method, "GET") == 0 && w->get_status != 0) {
+		out->status = w->get_status;
+		out->body = failure_text(w->get_status);
+		return;
 	}
 	if (strcmp(request->method, "POST") == 0)
 		out->status = 201; // an Event
@@ -139,6 +145,142 @@ static void a_conflict_of_the_record_does_not_send_again(void **state)
 	assert_int_equal(w->patches, 2);
 	assert_non_null(strstr(w->last_patch, "\"resourceVersion\":\"8\""));
 	assert_null(replica.report);
+	replica_fini(&replica);
+}
+
+// Another operator was there in between: what it left is not written over.
+static void what_another_operator_settled_is_left_alone(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		const char *label, *annotations;
+		bool owes;
+	} rows[] = {
+		{"it has recorded that the report landed", "", false},
+		{"and a newer one is owed",
+			"\"pgro.bes.au/report\":\"{\\\"run_id\\\":\\\"1f0e0d0c-0b0a-4908-8706-050403020100\\\"}\"", true},
+		{"and what is owed names no run", "\"pgro.bes.au/report\":\"{\\\"run_id\\\":\\\"mine\\\"}\"", true},
+		{"and what is owed is no JSON", "\"pgro.bes.au/report\":\"soon\"", true},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		struct memo memo = {0};
+		struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", OWED);
+		w->patches = 0;
+		w->patch_status[0] = 409;
+		(void)snprintf(w->annotations, sizeof(w->annotations), "%s", rows[i].annotations);
+		assert_ok(gate_send(&w->op, &replica, &memo, scene_now_ms(), 1, &err), err);
+		if (w->patches != 1 || (replica.report != NULL) != rows[i].owes)
+			fail_msg("%s: %d patches, owes %s", rows[i].label, w->patches, replica.report);
+		assert_string_equal(memo.landed_run_id, "");
+		replica_fini(&replica);
+	}
+}
+
+static void a_conflict_that_cannot_be_read_again_stays_landed(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	struct memo memo = {0};
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", OWED);
+	w->patch_status[0] = 409;
+	w->get_status = 403;
+	assert_error(gate_send(&w->op, &replica, &memo, scene_now_ms(), 1, &err), err, ERROR_INVALID, "record the landed report");
+	assert_string_equal(memo.landed_run_id, RUN_ID);
+	assert_non_null(replica.report);
+	replica_fini(&replica);
+}
+
+// What landed before was another run's: this one has not been sent.
+static void that_another_run_landed_does_not_keep_this_one(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	struct memo memo = {.landed_run_id = "1f0e0d0c-0b0a-4908-8706-050403020100"};
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", OWED);
+	assert_ok(gate_send(&w->op, &replica, &memo, scene_now_ms(), 1, &err), err);
+	assert_int_equal(w->reports, 1);
+	assert_null(replica.report);
+	replica_fini(&replica);
+}
+
+static void an_operator_that_does_not_lead_sends_nothing(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	struct memo memo = {0};
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", OWED);
+	const struct lease_options options = {.namespace = "pgro-system", .name = "understory", .identity = "test"};
+	assert_ok(lease_new(w->op.k8s, &options, &w->op.lease, &err), err);
+	assert_error(gate_send(&w->op, &replica, &memo, scene_now_ms(), 1, &err), err, ERROR_CANCELLED, "does not lead");
+	assert_int_equal(w->reports, 0);
+	assert_int_equal(w->patches, 0);
+	lease_free(w->op.lease);
+	replica_fini(&replica);
+}
+
+// Which answers are a refusal, told of as one and given up in the end; all else is tried for ever.
+static void only_some_answers_are_a_refusal(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		int status;
+		bool is_refusal;
+	} rows[] = {{403, true}, {404, true}, {422, true}, {400, false}, {409, false}, {502, false}};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		struct memo memo = {0};
+		struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", OWED);
+		w->reports = 0;
+		w->canopy_status[0] = rows[i].status;
+		assert_int_equal(gate_send(&w->op, &replica, &memo, scene_now_ms(), 1, &err), -1);
+		bool is_refusal = strstr(w->last_patch, "refused since 2026-11-20T12:00:00Z: ") != NULL;
+		if (is_refusal != rows[i].is_refusal || (memo.refused_since_mono_ms != 0) != rows[i].is_refusal)
+			fail_msg("HTTP %d: %s", rows[i].status, w->last_patch);
+		replica_fini(&replica);
+	}
+}
+
+static void since_when_it_is_refused_is_kept_where_it_can_be_read(void **state)
+{
+	struct world *w = *state;
+	static const struct {
+		const char *before, *since;
+	} rows[] = {
+		{"refused since 2026-11-20T11:00:00Z: no", "refused since 2026-11-20T11:00:00Z: "},
+		{"refused since yesterday, it seems: no", "refused since 2026-11-20T12:00:00Z: "},
+		{"connection refused", "refused since 2026-11-20T12:00:00Z: "},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		struct memo memo = {0};
+		char annotations[4096];
+		(void)snprintf(annotations, sizeof(annotations), OWED ",\"last-verification-error\":\"%s\"", rows[i].before);
+		struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", annotations);
+		w->reports = 0;
+		w->canopy_status[0] = 404;
+		assert_int_equal(gate_send(&w->op, &replica, &memo, scene_now_ms(), 1, &err), -1);
+		if (strstr(w->last_patch, rows[i].since) == NULL)
+			fail_msg("after \"%s\": %s", rows[i].before, w->last_patch);
+		replica_fini(&replica);
+	}
+}
+
+static void what_is_given_up_and_not_recorded_is_given_up_again(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	struct memo memo = {.refused_since_mono_ms = 1};
+	struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", OWED);
+	w->canopy_status[0] = w->canopy_status[1] = 404;
+	w->patch_status[0] = 403;
+	assert_error(
+		gate_send(&w->op, &replica, &memo, scene_now_ms(), 1 + GATE_GIVE_UP_MS, &err), err, ERROR_INVALID, "told to");
+	assert_non_null(replica.report);
+	assert_int_equal(memo.refused_since_mono_ms, 1);
+	assert_ok(gate_send(&w->op, &replica, &memo, scene_now_ms(), 1 + GATE_GIVE_UP_MS, &err), err);
+	assert_null(replica.report);
+	assert_int_equal(memo.refused_since_mono_ms, 0);
 	replica_fini(&replica);
 }
 
@@ -221,6 +363,25 @@ static void a_healthy_report_of_a_once_replica_lands_by_leaving(void **state)
 	replica_fini(&replica);
 }
 
+// Nobody knows what such a replica was for: its report is sent, healthy or not.
+static void a_replica_of_no_known_intent_sends_before_it_goes(void **state)
+{
+	struct world *w = *state;
+	struct memo memo = {.teardown_since_mono_ms = 1};
+	static const char *const intents[] = {"dbt", NULL};
+	for (int i = 0; i < 2; i++) {
+		struct error err = {0};
+		struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "dbt", OWED);
+		if (intents[i] == NULL) {
+			free(replica.intent);
+			replica.intent = NULL;
+		}
+		assert_ok(gate_release(&w->op, &replica, &memo, scene_now_ms(), 1, &err), err);
+		assert_int_equal(w->reports, i + 1);
+		replica_fini(&replica);
+	}
+}
+
 static void a_teardown_sends_first_and_waits_ten_minutes(void **state)
 {
 	struct world *w = *state;
@@ -244,10 +405,18 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test_setup_teardown(sends_the_bytes_that_were_written_and_records_them, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_conflict_of_the_record_does_not_send_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_another_operator_settled_is_left_alone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_conflict_that_cannot_be_read_again_stays_landed, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(that_another_run_landed_does_not_keep_this_one, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_operator_that_does_not_lead_sends_nothing, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(only_some_answers_are_a_refusal, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(since_when_it_is_refused_is_kept_where_it_can_be_read, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_given_up_and_not_recorded_is_given_up_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_record_that_fails_is_made_good_without_sending_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_transient_failure_stays_owed_and_says_why, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_refusal_is_given_up_after_ten_minutes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_healthy_report_of_a_once_replica_lands_by_leaving, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_replica_of_no_known_intent_sends_before_it_goes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_teardown_sends_first_and_waits_ten_minutes, set_up, tear_down),
 	};
 	return cmocka_run_group_tests_name("reconciler/gate", cases, NULL, NULL);
