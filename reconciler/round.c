@@ -378,7 +378,8 @@ bool round_is_over(const struct round_view *v, const char *key)
 	if (has_failed && grace_ms > FAILED_GRACE_MAX_MS)
 		grace_ms = FAILED_GRACE_MAX_MS;
 	bool is_in_grace = since != REPLICA_NEVER && diff_elapsed_ms(v->now_ms, since) < grace_ms;
-	return !is_active && !is_in_hand && !is_in_grace;
+	// What names no round is somebody else's.
+	return key[0] != '\0' && !is_active && !is_in_hand && !is_in_grace;
 }
 
 static bool has_round_that_is_over(const struct round_view *v)
