@@ -1,6 +1,7 @@
 """Who asks an API server: the one who may do everything, and the operator, who may do what the roles of ops/ say."""
 import http.client
 import json
+import os
 import pathlib
 import ssl
 import subprocess
@@ -12,13 +13,14 @@ OPERATOR_NAMESPACE, ACCOUNT = "pgro-system", "understory"
 
 
 class Admin:
-    """May do everything. folder: what fixtures/apiserver/identities.sh leaves goes there; None: so may everybody, without TLS."""
+    """May do everything. folder: what fixtures/apiserver/identities.sh leaves goes there; None: so may everybody, without TLS.
+    environment: more of that script's."""
 
-    def __init__(self, folder=None):
+    def __init__(self, folder=None, environment=None):
         self.headers, self.context, self.options = {}, None, []
         if folder is None:
             return
-        subprocess.run([SOURCE / "fixtures/apiserver/identities.sh", folder], check=True)
+        subprocess.run([SOURCE / "fixtures/apiserver/identities.sh", folder], check=True, env={**os.environ, **(environment or {})})
         name, value = (folder / "admin.header").read_text().strip().split(": ")
         self.headers, self.context = {name: value}, ssl.create_default_context(cafile=folder / "ca.crt")
         self.options = ["--tls-cert", folder / "tls.crt", "--tls-key", folder / "tls.key", "--token-file", folder / "admin.token",

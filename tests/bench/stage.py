@@ -93,12 +93,12 @@ def differences(is_, wanted):
 class Stage:
     """The stand-ins and one operator, under the roles of ops/; all of it ends with the block. objects: lines of the file that
     stub-apiserver starts with; with it, objects outlive that program (restart_api). log: the API server's requests are logged
-    (fixtures/apiserver/tally.h). has_node: pods run, below dir/node. is_open: everybody may do everything, without TLS. options: more of
-    a program's own, by its name, "canopy" and "api"."""
+    (fixtures/apiserver/tally.h). has_node: pods run, below dir/node. is_open: everybody may do everything, without TLS. identities: the
+    environment in which who is who is made up (people.py). options: more of a program's own, by its name, "canopy" and "api"."""
 
-    def __init__(self, build, worklist=(), objects=None, log=False, has_node=False, is_open=False, options=None):
+    def __init__(self, build, worklist=(), objects=None, log=False, has_node=False, is_open=False, identities=None, options=None):
         self.build, self.worklist, self.objects, self.is_logging, self.running = build, list(worklist), objects, log, {}
-        self.has_node, self.is_open, self.options, self.address = has_node, is_open, options or {}, None
+        self.has_node, self.is_open, self.identities, self.options, self.address = has_node, is_open, identities, options or {}, None
 
     def __enter__(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="understory-stage."))
@@ -113,7 +113,7 @@ class Stage:
         (self.dir / "worklist.yaml").write_text(json.dumps(self.worklist))
         self.canopy = self.start("canopy", "fixtures/canopy/stub-canopy", "--worklist", str(self.dir / "worklist.yaml"),
                                  *self.options.get("canopy", ()))
-        admin = people.Admin(None if self.is_open else self.dir)
+        admin = people.Admin(None if self.is_open else self.dir, self.identities)
         self.api_options = [*admin.options, *self.options.get("api", ())]
         if self.objects is not None:
             with open(self.dir / "objects", "w") as file:

@@ -11,6 +11,11 @@ def library():
     return found[0]
 
 
+def days_ago(days):
+    """The environment of a program to which it is that long ago: certificates that it makes are good for a clock that is behind, too."""
+    return {"LD_PRELOAD": str(library()), "FAKETIME": f"-{days}d"}
+
+
 def clean(pid):
     """A killed process leaves these."""
     for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
