@@ -216,8 +216,6 @@ static const char *const marks[] = {"{{{state_options}}}", "{{{checked}}}", "{{{
 static int add_part(const struct facts *facts, const char **from, const char *mark, struct buf *out, struct error *err)
 {
 	const char *end = mark == NULL ? *from + strlen(*from) : strstr(*from, mark);
-	if (end == NULL)
-		return error_set(err, ERROR_INTERNAL, "page.html has no %s", mark);
 	if (facts_html(facts, *from, (size_t)(end - *from), out, err) < 0)
 		return -1;
 	*from = end + (mark == NULL ? 0 : strlen(mark));
@@ -324,27 +322,19 @@ static int next_row(struct view *view, struct error *err)
 	return write_row(view, line, err);
 }
 
+// Not at the end.
 static int next_piece(struct view *view, struct error *err)
 {
-	int rc = 0;
 	buf_reset(&view->piece);
 	view->sent = 0;
-	switch (view->part) {
-	case PART_HEAD:
+	if (view->part == PART_ROWS)
+		return next_row(view, err);
+	if (view->part == PART_HEAD) {
 		view->part = PART_ROWS;
-		rc = view->form == PAGE_HTML ? html_head(view, &view->piece, err) : json_head(view, &view->piece, err);
-		break;
-	case PART_ROWS:
-		rc = next_row(view, err);
-		break;
-	case PART_FOOT:
-		view->part = PART_END;
-		rc = view->form == PAGE_HTML ? html_foot(view, &view->piece, err) : buf_add_str(&view->piece, "\n]}\n", err);
-		break;
-	case PART_END:
-		break;
+		return view->form == PAGE_HTML ? html_head(view, &view->piece, err) : json_head(view, &view->piece, err);
 	}
-	return rc;
+	view->part = PART_END;
+	return view->form == PAGE_HTML ? html_foot(view, &view->piece, err) : buf_add_str(&view->piece, "\n]}\n", err);
 }
 
 ssize_t view_read(void *arg, char *out, size_t room)

@@ -71,10 +71,8 @@ static void noticed_connection(void *arg, struct MHD_Connection *made, void **co
 	}
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(made, MHD_CONNECTION_INFO_CONNECTION_FD);
 	connection = malloc(sizeof(*connection));
-	if (info == NULL || connection == NULL) {
-		if (info != NULL) // nobody could cut it off later
-			(void)shutdown(info->connect_fd, SHUT_RDWR);
-		free(connection);
+	if (connection == NULL) {
+		(void)shutdown(info->connect_fd, SHUT_RDWR); // nobody could cut it off later
 		return;
 	}
 	*connection = (struct connection){.fd = info->connect_fd,
@@ -88,16 +86,20 @@ static void noticed_connection(void *arg, struct MHD_Connection *made, void **co
 	*context = connection;
 }
 
+// NULL: there was no memory for it.
+static struct connection *connection_of(struct MHD_Connection *made)
+{
+	return MHD_get_connection_info(made, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
 static void finished_request(void *arg, struct MHD_Connection *made, void **request, enum MHD_RequestTerminationCode code)
 {
 	struct web *web = arg;
 	(void)request;
 	(void)code;
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(made, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	if (info == NULL || info->socket_context == NULL)
-		return;
-	struct connection *connection = info->socket_context;
-	connection->cut_at_mono_ms = clock_mono_ms() + atomic_load(&web->limit_ms);
+	struct connection *connection = connection_of(made);
+	if (connection != NULL)
+		connection->cut_at_mono_ms = clock_mono_ms() + atomic_load(&web->limit_ms);
 }
 
 // libmicrohttpd's own time-out starts again with every byte. It sees the end of a socket that we shut and closes it.
@@ -186,7 +188,7 @@ static const char *argument(const void *of, const char *name)
 
 // What is behind a response that is read piece by piece; libmicrohttpd frees it with the response.
 struct piece_source {
-	struct connection *connection; // NULL: not known
+	struct connection *connection; // NULL: there was no memory for it
 	ssize_t (*read)(void *stream, char *out, size_t room);
 	void (*close)(void *stream);
 	void *stream;
@@ -212,14 +214,11 @@ static void close_pieces(void *arg)
 
 static struct MHD_Response *respond_in_pieces(struct MHD_Connection *to, const struct web_answer *answer)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(to, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 	struct piece_source *source = malloc(sizeof(*source));
 	struct MHD_Response *response = NULL;
 	if (source != NULL) {
-		*source = (struct piece_source){.connection = info == NULL ? NULL : info->socket_context,
-			.read = answer->read,
-			.close = answer->close,
-			.stream = answer->stream};
+		*source = (struct piece_source){
+			.connection = connection_of(to), .read = answer->read, .close = answer->close, .stream = answer->stream};
 		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE_BYTES, read_piece, source, close_pieces);
 	}
 	if (response == NULL) {

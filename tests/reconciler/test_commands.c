@@ -178,6 +178,48 @@ static void status_says_what_holds_one_that_goes(void **state)
 	cluster_fault(&c, "[]");
 }
 
+// What it says without a text, or does not say to be so, holds nothing; so much is told as people read.
+static void status_says_what_holds_it_and_no_more(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	char message[600];
+	cluster_settle(&c);
+	assert_ok(k8s_delete(c.op.k8s, &K8S_NAMESPACE, NULL, SCENE_NAMESPACE, NULL, NULL, &err), err);
+	cluster_change("namespaces", "", SCENE_NAMESPACE,
+		json_pack("{s:{s:[{s:s, s:s}, {s:s, s:s}, {s:s, s:s, s:s}]}}", "status", "conditions", "type", "A", "status",
+			"True", "type", "B", "message", "of no status", "type", "C", "status", "False", "message", "it is well"));
+	AUTO(json) json_t *nothing = say_json(STATUS, NULL, NULL);
+	assert_member(json_array_get(nothing, 0), "last_error", NULL);
+
+	json_t *conditions = json_array();
+	memset(message, 'x', sizeof(message) - 1);
+	message[sizeof(message) - 1] = '\0';
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(
+			json_array_append_new(conditions, json_pack("{s:s, s:s}", "status", "True", "message", message)), 0);
+	cluster_change("namespaces", "", SCENE_NAMESPACE, json_pack("{s:{s:o}}", "status", "conditions", conditions));
+	AUTO(json) json_t *much = say_json(STATUS, NULL, NULL);
+	// Seven of 512 characters, and what stands between them.
+	assert_int_equal(strlen(json_find_str(json_array_get(much, 0), "last_error")), 7 * 512 + 6 * strlen("; "));
+}
+
+// Its Deployment does not say how large it is; then its Namespace is somebody else's.
+static void status_says_what_is_known(void **state)
+{
+	(void)state;
+	serve();
+	cluster_change("deployments.apps", SCENE_NAMESPACE, "postgres-fa04b867",
+		json_pack("{s:{s:{s:n, s:n}}}", "metadata", "annotations", ANN_RESTORED_BYTES, ANN_RESTORED_FILES));
+	AUTO(json) json_t *rows = say_json(STATUS, NULL, NULL);
+	assert_int_equal(json_array_size(rows), 1);
+	assert_member(json_array_get(rows, 0), "size", NULL);
+	assert_null(json_object_get(json_array_get(rows, 0), "bytes"));
+	cluster_label(&c, "managed-by", "somebody");
+	AUTO(json) json_t *none = say_json(STATUS, NULL, NULL);
+	assert_int_equal(json_array_size(none), 0);
+}
+
 static void who_does_not_answer_is_named(void **state)
 {
 	(void)state;
@@ -202,6 +244,16 @@ static void why_tells_of_one_replica(void **state)
 	assert_says(text, "\nVerdict       ");
 	AUTO(json) json_t *object = say_json(WHY, SCENE_NAMESPACE, NULL);
 	assert_true(json_is_object(object) && json_object_size(object) > 5);
+}
+
+static void why_of_one_without_a_snapshot_names_none(void **state)
+{
+	(void)state;
+	c.entry = "";
+	cluster_settle(&c);
+	AUTO_FREE char *text = say(WHY, &(struct output){.format = OUTPUT_TABLE, .namespace = SCENE_NAMESPACE}, NULL);
+	assert_says(text, "\nWaits for     a first backup: canopy names no snapshot\n");
+	assert_null(strstr(text, "\nSnapshot "));
 }
 
 static void why_knows_what_is_no_replica(void **state)
@@ -272,6 +324,19 @@ static void plan_names_an_entry_that_is_there_twice(void **state)
 	assert_int_equal(json_array_size(one), 1);
 }
 
+static void plan_of_two_that_are_new_has_two_rows(void **state)
+{
+	(void)state;
+	bool something = false;
+	c.entry = SNAPSHOT ",\"params\":{},\"storage\":\"s3\"},{\"replica_id\":\"" SCENE_GROUP_ID
+			   "\",\"group_id\":\"" SCENE_GROUP_ID "\",\"server_id\":\"" SCENE_SERVER_ID
+			   "\",\"type\":\"tamanu-postgres\",\"intent\":\"verify\",\"name\":\"other\",\"params\":{},"
+			   "\"storage\":\"s3\",\"bucket\":\"b\",\"prefix\":\"p\",\"region\":\"r\",\"snapshot_id\":\"s1\"";
+	AUTO(json) json_t *rows = say_json(PLAN, NULL, &something);
+	assert_int_equal(json_array_size(rows), 2);
+	assert_true(something);
+}
+
 static void plan_without_a_worklist_is_no_plan(void **state)
 {
 	(void)state;
@@ -285,11 +350,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(status_of_nothing_is_a_heading, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(status_shows_what_serves, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(status_says_what_holds_one_that_goes, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(status_says_what_holds_it_and_no_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(status_says_what_is_known, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_does_not_answer_is_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(why_tells_of_one_replica, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(why_of_one_without_a_snapshot_names_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(why_knows_what_is_no_replica, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(plan_says_what_a_pass_would_do, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(plan_names_an_entry_that_is_there_twice, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(plan_of_two_that_are_new_has_two_rows, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(plan_without_a_worklist_is_no_plan, set_up, tear_down),
 	};
 	log_setup(LOG_ERROR, LOG_LOGFMT);

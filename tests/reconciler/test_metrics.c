@@ -1,6 +1,7 @@
 #include "reconciler/metrics.h"
 #include "tests/support/cmocka.h"
 #include <ctype.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -144,6 +145,28 @@ static void a_counter_never_goes_down(void **state)
 	metrics_set(page->metrics, METRIC_ROUNDS_TOTAL, "failed", NULL, NULL, 1);
 	metrics_zero(page->metrics, METRIC_ROUNDS_TOTAL);
 	assert_lines(page, "understory_rounds_total{outcome=\"failed\"} 5\n");
+}
+
+// What is of another kind is left alone.
+static void each_kind_has_its_own_ways(void **state)
+{
+	struct page *page = *state;
+	metrics_add(page->metrics, METRIC_TICK_DURATION_SECONDS, NULL, NULL, NULL, 1);
+	metrics_raise(page->metrics, METRIC_TICK_DURATION_SECONDS, NULL, NULL, NULL, 1);
+	metrics_set(page->metrics, METRIC_TICK_DURATION_SECONDS, NULL, NULL, NULL, 1);
+	metrics_observe(page->metrics, METRIC_WORKLIST_ENTRIES, 1);
+	metrics_add(page->metrics, METRIC_TEARDOWNS_HELD, NULL, NULL, NULL, -1);
+	assert_lines(page, "understory_tick_duration_seconds_sum 0\nunderstory_tick_duration_seconds_count 0\n");
+	assert_lines(page, "understory_worklist_entries 0\n");
+	assert_lines(page, "understory_teardowns_held -1\n"); // a gauge goes both ways
+	metrics_free(NULL);
+}
+
+static void a_number_that_is_none_is_said(void **state)
+{
+	struct page *page = *state;
+	metrics_set(page->metrics, METRIC_WORKLIST_ENTRIES, NULL, NULL, NULL, nan("7"));
+	assert_lines(page, "understory_worklist_entries nan\n");
 }
 
 static void a_value_is_raised_and_never_lowered(void **state)
@@ -334,6 +357,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_process_is_described, setup, teardown),
 		cmocka_unit_test_setup_teardown(counters_add_and_gauges_are_set, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_counter_never_goes_down, setup, teardown),
+		cmocka_unit_test_setup_teardown(each_kind_has_its_own_ways, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_number_that_is_none_is_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_value_is_raised_and_never_lowered, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_looked_up_is_fresh_on_the_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(buckets_are_cumulative_and_closed_above, setup, teardown),

@@ -47,21 +47,25 @@ static int close_world(void **state)
 	return 0;
 }
 
-static void put(struct world *w, const char *name, const char *annotations)
+static void put_labelled(struct world *w, const char *name, const char *labels, const char *annotations)
 {
 	struct error err = {0};
 	AUTO(buf) struct buf text;
 	AUTO(json) json_t *object = NULL;
 	buf_init(&text, 8192);
-	assert_ok(
-		buf_addf(&text, &err,
-			"{\"metadata\":{\"name\":\"%s\",\"uid\":\"u-%s\",\"resourceVersion\":\"7\",\"creationTimestamp\":"
-			"\"2026-11-20T11:00:00Z\",\"labels\":{\"" P "managed-by\":\"pgro-canopy\",\"" P "intent\":\"analytics\"},"
-			"\"annotations\":{%s}}}",
-			name, name, annotations),
+	assert_ok(buf_addf(&text, &err,
+			  "{\"metadata\":{\"name\":\"%s\",\"uid\":\"u-%s\",\"resourceVersion\":\"7\",\"creationTimestamp\":"
+			  "\"2026-11-20T11:00:00Z\",\"labels\":{\"" P "managed-by\":\"pgro-canopy\"%s},"
+			  "\"annotations\":{%s}}}",
+			  name, name, labels, annotations),
 		err);
 	assert_ok(json_parse(buf_str(&text), text.len, &object, &err), err);
 	assert_ok(cache_take(w->op.cache, CACHE_NAMESPACE, object, &err), err);
+}
+
+static void put(struct world *w, const char *name, const char *annotations)
+{
+	put_labelled(w, name, ",\"" P "intent\":\"analytics\"", annotations);
 }
 
 // What a request carries.
@@ -212,16 +216,18 @@ static void the_page_filters_without_script(void **state)
 		size_t rows;
 		const char *part;
 	} rows[] = {
-		{"all", {.path = "/"}, 3, "<b>2</b></th>"},
+		{"all", {.path = "/"}, 4, "<b>2</b></th>"},
 		{"a word", {.path = "/", .q = "disk"}, 1, "value=\"disk\""},
 		{"two words", {.path = "/", .q = "disk nauru-b"}, 0, "value=\"disk nauru-b\""},
 		{"a state", {.path = "/", .state = "failed"}, 2, "<option value=\"failed\" selected>"},
 		{"no such state", {.path = "/", .state = "\"><b>"}, 0, "<option value=\"\">any"},
-		{"what needs a look", {.path = "/", .attention = "1"}, 2, "name=\"attention\" value=\"1\" checked>"},
+		{"what needs a look", {.path = "/", .attention = "1"}, 3, "name=\"attention\" value=\"1\" checked>"},
 	};
 	put(w, "nauru-a", "\"" P "restore-state\":\"failed\",\"" P "last-error\":\"disk\"");
 	put(w, "nauru-b", "\"" P "restore-state\":\"failed\",\"" P "last-error\":\"tape\"");
 	put(w, "nauru-c", "\"" P "restore-state\":\"pending\"");
+	put(w, "nauru-d", "\"" P "restore-state\":\"restoring\"");
+	notes_trouble(w->op.notes, "nauru-d", 1, 2, "canopy: 502", 3);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		AUTO(buf) struct buf page;
 		get(w, &rows[i].asked, &page);
@@ -243,6 +249,7 @@ static void what_goes_while_it_is_sent_has_no_row(void **state)
 	char piece[64];
 	put(w, "a", "");
 	put(w, "b", "");
+	pulse_set(&w->op.pulse, &(struct pulse_facts){.has_worklist = true, .is_current = true, .passed_at_ms = scene_now_ms()});
 	const struct asked asked = {.path = "/status.json"};
 	struct web_answer answer = ask(w, &asked);
 	AUTO(buf) struct buf text;
@@ -320,10 +327,90 @@ static void a_worklist_that_is_away_is_said(void **state)
 	pulse_set(&w->op.pulse, &(struct pulse_facts){.passed_at_ms = scene_now_ms(), .error = "worklist: canopy: 502"});
 	AUTO(json) json_t *status = get_json(w);
 	assert_non_null(strstr(json_find_str(status, "worklist_problem"), "canopy: 502"));
+	pulse_set(&w->op.pulse, &(struct pulse_facts){.passed_at_ms = scene_now_ms(), .has_worklist = true});
+	AUTO(json) json_t *old = get_json(w);
+	assert_non_null(
+		strstr(json_find_str(old, "worklist_problem"), "nothing is provisioned, refreshed or torn down until it is"));
 	pulse_set(&w->op.pulse,
 		&(struct pulse_facts){.passed_at_ms = scene_now_ms(), .has_worklist = true, .is_current = true, .unreadable = 2});
 	AUTO(json) json_t *odd = get_json(w);
 	assert_non_null(strstr(json_find_str(odd, "worklist_problem"), "2 entries of the worklist cannot be read"));
+}
+
+static void what_should_serve_and_does_not_comes_first(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	static const char deployment[] =
+		"{\"metadata\":{\"name\":\"postgres-aaaaaaaa\",\"namespace\":\"%s\",\"uid\":\"u-d\",\"resourceVersion\":\"8\","
+		"\"creationTimestamp\":\"2026-11-20T11:00:00Z\",\"labels\":{\"" P "managed-by\":\"pgro-canopy\",\"" P
+		"round\":\"aaaaaaaa\"}},\"status\":{\"observedGeneration\":1,\"availableReplicas\":1,\"conditions\":[{\"type\":"
+		"\"Available\",\"status\":\"True\"}]}}";
+	static const char *const names[] = {"a", "b", "c", "d"};
+	for (size_t i = 0; i < 4; i++) {
+		char text[1024];
+		put(w, names[i], "\"" P "restore-state\":\"active\",\"" P "active-round\":\"aaaaaaaa\"");
+		(void)snprintf(text, sizeof(text), deployment, names[i]);
+		AUTO(json) json_t *object = NULL;
+		assert_ok(json_parse(text, strlen(text), &object, &err), err);
+		if (i % 2 == 0)
+			assert_ok(cache_take(w->op.cache, CACHE_DEPLOYMENT, object, &err), err);
+	}
+	AUTO(json) json_t *status = get_json(w);
+	assert_int_equal(json_find_int(-1, status, "unavailable"), 2);
+	static const char *const in_order[] = {"b", "d", "a", "c"};
+	for (size_t i = 0; i < 4; i++) {
+		const char *name = json_find_str(json_array_get(json_find(status, "replicas"), i), "namespace");
+		assert_string_equal(name, in_order[i]);
+	}
+}
+
+// Left behind by somebody, or not wanted any more and gone.
+static void what_is_no_replica_has_no_row(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	struct record **records = NULL;
+	size_t count = 0;
+	assert_ok(cache_begin(w->op.cache, &records, &count, &err), err);
+	assert_non_null(cache_record(w->op.cache, "a"));
+	cache_end(w->op.cache);
+	pulse_set(&w->op.pulse, &(struct pulse_facts){.has_worklist = true, .is_current = true, .passed_at_ms = scene_now_ms()});
+	AUTO(json) json_t *known = get_json(w);
+	assert_int_equal(json_array_size(json_find(known, "replicas")), 0);
+	pulse_set(&w->op.pulse, &(struct pulse_facts){0});
+	AUTO(json) json_t *not_known = get_json(w);
+	assert_int_equal(json_array_size(json_find(not_known, "replicas")), 0);
+}
+
+static void what_is_wanted_and_what_it_is_are_said(void **state)
+{
+	struct world *w = *state;
+	put_labelled(w, "a", "",
+		"\"" P "restore-state\":\"active\",\"" P "last-restored-snapshot-id\":\"s1\",\"" P
+		"desired-snapshot-id\":\"s2-and-very-long\"");
+	AUTO(json) json_t *status = get_json(w);
+	const json_t *row = json_array_get(json_find(status, "replicas"), 0);
+	assert_string_equal(json_find_str(row, "kind"), "no intent, no type");
+	assert_string_equal(json_find_str(row, "snapshot"), "s1");
+	assert_string_equal(json_find_str(row, "wanted"), "s2-and-very- is wanted");
+	assert_string_equal(json_find_str(row, "wanted_snapshot_id"), "s2-and-very-long");
+}
+
+static void one_that_does_not_lead_says_so(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	const struct lease_options options = {.namespace = "pgro-system", .name = "understory", .identity = "this one"};
+	assert_ok(lease_new(NULL, &options, &w->op.lease, &err), err);
+	put(w, "a", "\"" P "restore-state\":\"pending\"");
+	AUTO(json) json_t *status = get_json(w);
+	lease_free(w->op.lease);
+	w->op.lease = NULL;
+	assert_true(json_is_false(json_find(status, "leads")));
+	assert_int_equal(strncmp(json_find_str(status, "role"), "This operator does not lead: nobody is known to. ", 48), 0);
+	assert_true(json_is_null(json_find(status, "pass")));
+	assert_int_equal(json_array_size(json_find(status, "replicas")), 1);
 }
 
 static void files_are_of_the_program(void **state)
@@ -362,6 +449,10 @@ int main(void)
 		CASE(many_replicas),
 		CASE(what_the_brake_holds_is_said),
 		CASE(a_worklist_that_is_away_is_said),
+		CASE(what_should_serve_and_does_not_comes_first),
+		CASE(what_is_no_replica_has_no_row),
+		CASE(what_is_wanted_and_what_it_is_are_said),
+		CASE(one_that_does_not_lead_says_so),
 		CASE(files_are_of_the_program),
 	};
 	return cmocka_run_group_tests_name("reconciler/page", cases, NULL, NULL);

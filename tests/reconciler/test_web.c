@@ -428,6 +428,10 @@ static bool answer_from_source(void *arg, const struct web_request *request, str
 		out->text = is_known ? "" : "a text";
 		return true;
 	}
+	if (strcmp(request->path, "/busy") == 0) {
+		*out = (struct web_answer){.status = 503, .type = "text/plain", .policy = "default-src 'self'", .text = "busy"};
+		return true;
+	}
 	if (strcmp(request->path, "/pieces") != 0 && strcmp(request->path, "/cut") != 0)
 		return false;
 	struct stream *s = malloc(sizeof(*s));
@@ -469,6 +473,12 @@ static void a_source_answers_other_paths(void **state)
 		if (strstr(answer, headers[i]) == NULL)
 			fail_msg("no %s in: %s", headers[i], answer);
 	}
+	const char *busy = ask(&with_source, "GET", "/busy");
+	assert_answer(busy, "HTTP/1.1 503", "busy");
+	assert_non_null(strstr(busy, "Retry-After: 2\r\n"));
+	assert_non_null(strstr(busy, "Cache-Control: no-store\r\n"));
+	assert_non_null(strstr(busy, "Content-Security-Policy: default-src 'self'\r\n"));
+	assert_null(strstr(busy, "ETag"));
 	static const char known[] = "GET /text HTTP/1.1\r\nHost: x\r\nIf-None-Match: \"v1\"\r\nConnection: close\r\n\r\n";
 	assert_answer(ask_raw_from("127.0.0.1", web_port(web), known, strlen(known)), "HTTP/1.1 304", "");
 	assert_answer(ask(&with_source, "POST", "/text"), "HTTP/1.1 405", "only GET and HEAD are allowed here\n");

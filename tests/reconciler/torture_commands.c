@@ -96,6 +96,18 @@ static int why_it_is_so(struct buf *made, struct error *err)
 	return look(WHY, &(struct output){.format = OUTPUT_TABLE, .namespace = SCENE_NAMESPACE}, made, err);
 }
 
+static int plan_of_duplicates(struct buf *made, struct error *err)
+{
+	c.entry = SNAPSHOT
+		",\"params\":{},\"storage\":\"s3\"},{\"replica_id\":\"" SCENE_REPLICA_ID "\",\"group_id\":\"" SCENE_GROUP_ID
+		"\",\"server_id\":\"" SCENE_SERVER_ID
+		"\",\"type\":\"tamanu-postgres\",\"intent\":\"analytics\",\"name\":\"Nauru prod analytics\",\"params\":{},"
+		"\"storage\":\"s3\",\"bucket\":\"b\",\"prefix\":\"p\",\"region\":\"r\"";
+	int rc = look(PLAN, &(struct output){.format = OUTPUT_JSON}, made, err);
+	c.entry = SNAPSHOT;
+	return rc;
+}
+
 static int why_as_json(struct buf *made, struct error *err)
 {
 	return look(WHY, &(struct output){.format = OUTPUT_JSON, .namespace = SCENE_NAMESPACE}, made, err);
@@ -290,6 +302,7 @@ int main(void)
 	static const struct torture_case cases[] = {
 		{.name = "plan", .run = plan_as_table, .is_once_a_place = true},
 		{.name = "plan -o json", .run = plan_as_json, .is_once_a_place = true},
+		{.name = "plan of an entry that is there twice", .run = plan_of_duplicates, .is_once_a_place = true},
 		{.name = "status", .run = status_as_table, .is_once_a_place = true},
 		{.name = "status -o json", .run = status_as_json, .is_once_a_place = true},
 		{.name = "why", .run = why_it_is_so, .is_once_a_place = true},

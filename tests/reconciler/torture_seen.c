@@ -148,7 +148,7 @@ static int ask_twice(struct web *web, struct buf *made, struct error *err)
 	static char text[1 << 18];
 	if (!ask(web_port(web), "/livez", text, sizeof(text)) || !ask(web_port(web), asked, text, sizeof(text)))
 		return error_set(err, ERROR_TRANSIENT, "the connection was cut");
-	torture_say(made, "%.12s", text);
+	torture_say(made, "%.12s%s", text, strstr(text, "Cache-Control: no-") == NULL ? " that is kept" : "");
 	return 0;
 }
 
