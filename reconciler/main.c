@@ -58,9 +58,10 @@ static int complain(const struct error *err)
 	return EXIT_STATUS_ERROR;
 }
 
-static int command_run(const struct settings *settings)
+static int command_run(const struct settings *settings, const struct output *output)
 {
 	struct error err = {0};
+	(void)output;
 	if (settings_need_worklist(settings, &err) < 0 || settings_need_proxy_image(settings, &err) < 0 ||
 		run(settings, &err) < 0)
 		return complain(&err);
@@ -76,9 +77,22 @@ static int command_plan(const struct settings *settings, const struct output *ou
 	return something && !output->is_watching ? EXIT_STATUS_SOMETHING : EXIT_STATUS_OK;
 }
 
-static int command_check_config(const struct settings *settings)
+static int command_status(const struct settings *settings, const struct output *output)
 {
 	struct error err = {0};
+	return status(settings, output, &err) < 0 ? complain(&err) : EXIT_STATUS_OK;
+}
+
+static int command_why(const struct settings *settings, const struct output *output)
+{
+	struct error err = {0};
+	return why(settings, output, &err) < 0 ? complain(&err) : EXIT_STATUS_OK;
+}
+
+static int command_check_config(const struct settings *settings, const struct output *output)
+{
+	struct error err = {0};
+	(void)output;
 	settings_dump(settings, read_env, stdout);
 	if (settings_need_worklist(settings, &err) < 0)
 		return complain(&err);
@@ -95,16 +109,24 @@ static int set_cluster(const struct cli *cli, struct error *err)
 		return 0;
 	// What a person names counts, also in a pod.
 	// NOLINTBEGIN(concurrency-mt-unsafe): there is one thread yet
-	if (unsetenv("KUBERNETES_SERVICE_HOST") < 0 ||
-		(cli->kubeconfig != NULL && setenv("KUBECONFIG", cli->kubeconfig, 1) < 0) ||
+	(void)unsetenv("KUBERNETES_SERVICE_HOST");
+	if ((cli->kubeconfig != NULL && setenv("KUBECONFIG", cli->kubeconfig, 1) < 0) ||
 		(cli->context != NULL && setenv(K8S_CONTEXT_VARIABLE, cli->context, 1) < 0))
 		return error_set_errno(err, errno, "set the environment");
 	// NOLINTEND(concurrency-mt-unsafe)
 	return 0;
 }
 
+// Those that read the settings.
 static int command(const struct cli *cli)
 {
+	static int (*const commands[])(const struct settings *, const struct output *) = {
+		[CLI_RUN] = command_run,
+		[CLI_PLAN] = command_plan,
+		[CLI_STATUS] = command_status,
+		[CLI_WHY] = command_why,
+		[CLI_CHECK_CONFIG] = command_check_config,
+	};
 	struct error err = {0};
 	AUTO(settings) struct settings *settings = NULL;
 	struct output output = {.format = cli->format, .is_watching = cli->is_watching, .namespace = cli->namespace};
@@ -115,22 +137,7 @@ static int command(const struct cli *cli)
 	if (set_cluster(cli, &err) < 0 || settings_load(read_env, &settings, &err) < 0)
 		return complain(&err);
 	log_setup(settings->log_level, settings->log_format);
-	switch (cli->command) {
-	case CLI_RUN:
-		return command_run(settings);
-	case CLI_PLAN:
-		return command_plan(settings, &output);
-	case CLI_STATUS:
-		return status(settings, &output, &err) < 0 ? complain(&err) : EXIT_STATUS_OK;
-	case CLI_WHY:
-		return why(settings, &output, &err) < 0 ? complain(&err) : EXIT_STATUS_OK;
-	case CLI_CHECK_CONFIG:
-		return command_check_config(settings);
-	case CLI_HELP:
-	case CLI_VERSION:
-		break;
-	}
-	return EXIT_STATUS_OK;
+	return commands[cli->command](settings, &output);
 }
 
 int main(int argc, char **argv)

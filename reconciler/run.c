@@ -40,16 +40,9 @@ struct loop {
 	int quit_fd; // eventfd: the signal thread shall end
 };
 
-static void ring(int fd)
-{
-	uint64_t one = 1;
-	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
-		;
-}
-
 static void wake(void *arg)
 {
-	ring(((struct loop *)arg)->wake_fd);
+	(void)eventfd_write(((struct loop *)arg)->wake_fd, 1);
 }
 
 // Sleep until the time is over or somebody rings; rings that came before count.
@@ -62,8 +55,8 @@ static void pause_for(struct loop *loop, int64_t ms)
 		int n = poll(&fd, 1, left > 10000 ? 10000 : (int)left);
 		atomic_store(&loop->op->beat_mono_ms, clock_mono_ms());
 		if (n > 0) {
-			uint64_t rings;
-			(void)(read(loop->wake_fd, &rings, sizeof(rings)) < 0);
+			eventfd_t rings;
+			(void)eventfd_read(loop->wake_fd, &rings);
 			return;
 		}
 	}
@@ -102,9 +95,7 @@ static int block_signals(int *signal_fd, struct error *err)
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
-	int rc = pthread_sigmask(SIG_BLOCK, &set, NULL);
-	if (rc != 0)
-		return error_set_errno(err, rc, "block signals");
+	(void)pthread_sigmask(SIG_BLOCK, &set, NULL); // EINVAL, for another way to do it, is all that it knows
 	// A peer that goes away is an error of that write, never the end of the program.
 	(void)signal(SIGPIPE, SIG_IGN);
 	*signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
@@ -129,7 +120,7 @@ static void loop_end_signals(struct loop *loop)
 {
 	if (!loop->has_signal_thread)
 		return;
-	ring(loop->quit_fd);
+	(void)eventfd_write(loop->quit_fd, 1);
 	(void)pthread_join(loop->signal_thread, NULL);
 }
 
@@ -307,13 +298,12 @@ static int run_operator(struct loop *loop, struct wiring *wiring, struct error *
 		workers_start(loop->op, &workers, err) < 0)
 		return -1;
 	say_started(loop->op->settings, web);
-	if (loop->op->lease != NULL && lease_start(loop->op->lease, err) < 0)
+	if (lease_start(loop->op->lease, err) < 0)
 		return -1;
 	run_passes(loop);
 	workers_stop(TAKE_PTR(workers));
 	// Nothing writes any more: the next one need not wait for the Lease to expire.
-	if (loop->op->lease != NULL)
-		lease_stop(loop->op->lease);
+	lease_stop(loop->op->lease);
 	return 0;
 }
 

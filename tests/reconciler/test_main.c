@@ -6,6 +6,8 @@
 #include "tests/support/cmocka.h"
 #include "tests/support/redirect.h"
 #include "tests/support/scratch.h"
+#include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,10 +19,24 @@
 	"{\"postgres_version\":\"15\",\"bytes\":1000,\"files\":10,\"seconds\":3,\"layout\":\"debian\",\"engine\":\"kopia\"}"
 #define WORDS_MAX 8
 
+#pragma GCC diagnostic ignored "-Wredundant-decls"
+#if defined(__clang__)
+#pragma GCC diagnostic ignored "-Wreserved-identifier"
+#endif
+
 int understory_main(int argc, char **argv);
 
 static struct cluster c;
+static bool has_no_memory; // for the environment
 static char *out, *errors; // of the last run
+
+int __real_setenv(const char *name, const char *value, int replaces);
+int __wrap_setenv(const char *name, const char *value, int replaces);
+int __wrap_setenv(const char *name, const char *value, int replaces)
+{
+	errno = ENOMEM;
+	return has_no_memory ? -1 : __real_setenv(name, value, replaces);
+}
 
 static void set(const char *name, const char *value)
 {
@@ -122,6 +138,11 @@ static void what_it_cannot_do_is_said_on_stderr(void **state)
 	start("", 1);
 	assert_string_equal(out, "");
 	holds(errors, "usage: understory run  ");
+	char *const nothing[] = {NULL};
+	int before = redirect_begin(STDERR_FILENO, scratch_write("errors", "", 0));
+	int rc = understory_main(0, (char **)(uintptr_t)nothing);
+	redirect_end(STDERR_FILENO, before);
+	assert_int_equal(rc, 1);
 	start("restore", 1);
 	assert_string_equal(out, "");
 	holds(errors, "understory: \"restore\" is no command; allowed: run, plan,");
@@ -206,6 +227,14 @@ static void the_cluster_that_is_named_counts(void **state)
 	start("status --context d", 1);
 	holds(errors, "\"d\"");
 	set("UNDERSTORY_CONTEXT", NULL);
+	(void)snprintf(words, sizeof(words), "status --kubeconfig %s", cluster_kubeconfig(&c));
+	start(words, 0);
+	has_no_memory = true;
+	start(words, 1);
+	holds(errors, "understory: set the environment: Cannot allocate memory");
+	start("status --context c", 1);
+	holds(errors, "understory: set the environment: Cannot allocate memory");
+	has_no_memory = false;
 }
 
 // --- signals
@@ -222,6 +251,22 @@ static void a_watch_ends_by_a_signal(void **state)
 	send_signal();
 	start("plan --watch", 0); // something is to be done, which is no end of a watch
 	holds(out, "  provision  new  ");
+}
+
+static void the_operator_that_cannot_listen_says_so(void **state)
+{
+	(void)state;
+	char text[64];
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(address);
+	AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &len), 0);
+	(void)snprintf(text, sizeof(text), "127.0.0.1:%d", ntohs(address.sin_port));
+	set("METRICS_ADDR", text);
+	start("run", 1);
+	holds(errors, text);
 }
 
 static void the_operator_ends_by_a_signal(void **state)
@@ -246,6 +291,7 @@ int main(void)
 		CASE(status_and_why_look),
 		CASE(the_cluster_that_is_named_counts),
 		CASE(a_watch_ends_by_a_signal),
+		CASE(the_operator_that_cannot_listen_says_so),
 		CASE(the_operator_ends_by_a_signal),
 	};
 	// Before any thread: the signal is the program's.
