@@ -91,6 +91,24 @@ static int status_as_json(struct buf *made, struct error *err)
 	return look(STATUS, &(struct output){.format = OUTPUT_JSON}, made, err);
 }
 
+// The database serves, and its Deployment says how large it is.
+static int status_of_what_serves(struct buf *made, struct error *err)
+{
+	static bool serves;
+	(void)open_cluster();
+	if (!serves) {
+		cluster_job_ends(&c, true, "{\"postgres_version\":\"15\",\"bytes\":1000,\"files\":10,\"layout\":\"debian\"}");
+		cluster_settle(&c);
+		cluster_database_comes_up(&c);
+		c.check = CHECK_DONE;
+		c.checked = (struct check_result){.grade = GRADE_CLEAN, .stage = "catalogs", .server_version = "15.20"};
+		cluster_settle(&c);
+		c.check = CHECK_NONE;
+		serves = true;
+	}
+	return look(STATUS, &(struct output){.format = OUTPUT_JSON}, made, err);
+}
+
 static int why_it_is_so(struct buf *made, struct error *err)
 {
 	return look(WHY, &(struct output){.format = OUTPUT_TABLE, .namespace = SCENE_NAMESPACE}, made, err);
@@ -315,6 +333,8 @@ int main(void)
 		{.name = "the broker takes counts", .run = take_counts, .is_once_a_place = true},
 		{.name = "the operator starts and ends", .run = run_and_end, .is_once_a_place = true},
 		{.name = "the operator is put together", .run = put_together, .is_once_a_place = true},
+		// What follows is another scene.
+		{.name = "status of what serves", .run = status_of_what_serves, .is_once_a_place = true},
 	};
 	sigset_t set;
 	ending_signal(&set);

@@ -5,7 +5,9 @@
 #include "reconciler/access.h"
 #include "reconciler/brake_store.h"
 #include "reconciler/ca_secret.h"
+#include "reconciler/authority.h"
 #include "reconciler/memo.h"
+#include "reconciler/note.h"
 #include "reconciler/pass.h"
 #include "reconciler/patch.h"
 #include "reconciler/web.h"
@@ -226,6 +228,8 @@ static int keep_small_things(struct buf *made, struct error *err)
 	AUTO(queue) struct queue *queue = NULL;
 	AUTO(slots) struct slots *slots = NULL;
 	AUTO(memos) struct memos *memos = NULL;
+	AUTO(notes) struct notes *notes = NULL;
+	AUTO(authority) struct authority *authority = NULL;
 	char taken[ENTRY_NAMESPACE_SIZE] = "";
 	torture_begin();
 	int rc = queue_new(&queue, err);
@@ -233,6 +237,10 @@ static int keep_small_things(struct buf *made, struct error *err)
 		rc = slots_new(1, &slots, err);
 	if (rc == 0)
 		rc = memos_new(&memos, err);
+	if (rc == 0)
+		rc = notes_new(&notes, err);
+	if (rc == 0)
+		rc = authority_new(&authority, err);
 	if (rc == 0) {
 		queue_add(queue, "a", 0);
 		slots_hold(slots, "a");
@@ -400,7 +408,7 @@ int main(void)
 		{.name = "the cache is looked at", .run = look_at_the_cache},
 		{.name = "objects are decoded", .run = decode_objects},
 		{.name = "a pass", .run = pass},
-		{.name = "queue, slots and memos", .run = keep_small_things},
+		{.name = "queue, slots, memos, notes and the CA's place", .run = keep_small_things},
 		{.name = "metrics", .run = render_metrics, .may_go_without = true},
 		{.name = "the web listener starts", .run = start_the_web},
 		{.name = "the brake is kept", .run = keep_the_brake},
