@@ -23,7 +23,7 @@
 #pragma GCC diagnostic ignored "-Wreserved-identifier"
 #endif
 
-// Of the program: both servers live until it ends.
+// The API server lives as long as its store, what else is here until the program ends.
 static struct api api;
 static struct server *kube;
 static struct http_server *canopy;
@@ -114,15 +114,15 @@ static void start_servers(void)
 {
 	struct error err = {0};
 	const struct server_options options = {.host = "127.0.0.1"};
-	if (kube != NULL)
-		return;
-	api.minor = 29;
-	assert_ok(faults_new(NULL, &api.faults, &err), err);
-	assert_ok(tally_new(NULL, &api.tally, &err), err);
+	if (canopy == NULL) {
+		api.minor = 29;
+		assert_ok(faults_new(NULL, &api.faults, &err), err);
+		assert_ok(tally_new(NULL, &api.tally, &err), err);
+		canopy = http_server_start(answer_as_canopy, NULL);
+	}
 	assert_ok(server_start(&options, &api, &kube, &err), err);
 	(void)snprintf(kube_url, sizeof(kube_url), "http://127.0.0.1:%d", server_port(kube));
 	config.server = kube_url;
-	canopy = http_server_start(answer_as_canopy, NULL);
 }
 
 static const char *environment(const char *name)
@@ -185,10 +185,10 @@ void cluster_open(struct cluster *cluster, const char *intent, const char *kept)
 	*cluster =
 		(struct cluster){.intent = intent, .entry = ",\"snapshot_id\":\"s1\",\"snapshot_at\":\"2026-11-20T10:00:00Z\""};
 	current = cluster;
+	open_store(kept);
 	start_servers();
 	http_server_forget(canopy);
 	cluster_fault(cluster, "[]");
-	open_store(kept);
 	open_operator(&cluster->op, &err);
 }
 
@@ -209,6 +209,8 @@ void cluster_close(struct cluster *cluster)
 	worklist_free(op->fetched);
 	settings_free((struct settings *)(uintptr_t)op->settings);
 	json_decref(cluster->checked.details);
+	server_stop(kube); // a watch may look at the store for a moment after its client has gone
+	kube = NULL;
 	store_free(api.store);
 	api.store = NULL;
 }
@@ -287,6 +289,15 @@ void cluster_fault(struct cluster *cluster, const char *rules)
 	(void)cluster;
 	assert_ok(json_parse(rules, strlen(rules), &parsed, &err), err);
 	assert_ok(faults_set(api.faults, parsed, &err), err);
+}
+
+int cluster_count_faults(struct cluster *cluster)
+{
+	struct error err = {0};
+	AUTO(json) json_t *shown = NULL;
+	(void)cluster;
+	assert_ok(faults_show(api.faults, &shown, &err), err);
+	return (int)json_find_int(0, json_array_get(shown, 0), "hits");
 }
 
 // --- what happens in the cluster

@@ -51,6 +51,9 @@ const char *cluster_trouble(struct cluster *cluster);
 // Rules of fixtures/apiserver/faults.h for the API server from now on, as JSON.
 void cluster_fault(struct cluster *cluster, const char *rules);
 
+// How many requests the first of those rules has hit.
+int cluster_count_faults(struct cluster *cluster);
+
 // What happens in the cluster: the restore Job of the round in hand ends (message: its termination message), its database
 // answers.
 void cluster_job_ends(struct cluster *cluster, bool is_well, const char *message);

@@ -30,18 +30,39 @@
 static struct cluster c;
 static char metrics_addr[32], metrics_url[64];
 static struct http_client *http;
+static const char *interval_s;
+static const char *worklist_path; // NULL: the worklist is canopy's
+static atomic_bool has_drained;
+
+#pragma GCC diagnostic ignored "-Wredundant-decls"
+#if defined(__clang__)
+#pragma GCC diagnostic ignored "-Wreserved-identifier"
+#endif
+
+// What is left of the ten seconds after SIGTERM is over when the test says so.
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout_ms)
+{
+	bool drains = count == 2 && timeout_ms > 9000 && timeout_ms <= 10000;
+	return __real_poll(fds, count, drains && atomic_load(&has_drained) ? 0 : timeout_ms);
+}
 
 static const char *environment(const char *name)
 {
-	static const char *const set[][2] = {{"CANOPY_PROXY_IMAGE", "proxy:1"}, {"TEARDOWN_GUARD", "off"},
-		{"PGRO_BROKER_LISTEN_ADDR", "127.0.0.1:0"}, {"CANOPY_RECONCILE_INTERVAL_SECS", "1"}};
+	static const char *const set[][2] = {
+		{"CANOPY_PROXY_IMAGE", "proxy:1"}, {"TEARDOWN_GUARD", "off"}, {"PGRO_BROKER_LISTEN_ADDR", "127.0.0.1:0"}};
 	for (size_t i = 0; i < sizeof(set) / sizeof(set[0]); i++) {
 		if (strcmp(set[i][0], name) == 0)
 			return set[i][1];
 	}
 	if (strcmp(name, "METRICS_ADDR") == 0)
 		return metrics_addr;
-	return strcmp(name, "CANOPY_BASE_URL") == 0 ? c.op.settings->canopy_base_url : NULL;
+	if (strcmp(name, "CANOPY_RECONCILE_INTERVAL_SECS") == 0)
+		return interval_s;
+	if (strcmp(name, "WORKLIST_FILE") == 0)
+		return worklist_path;
+	return strcmp(name, "CANOPY_BASE_URL") == 0 && worklist_path == NULL ? c.op.settings->canopy_base_url : NULL;
 }
 
 // A port that was free a moment ago.
@@ -65,6 +86,9 @@ static int set_up(void **state)
 	c.checked = (struct check_result){.grade = GRADE_CLEAN, .server_version = "15.20"};
 	(void)snprintf(c.checked.stage, sizeof(c.checked.stage), "catalogs");
 	choose_port();
+	interval_s = "1";
+	worklist_path = NULL;
+	atomic_store(&has_drained, false);
 	assert_ok(http_client_new(&(struct http_options){.user_agent = "test"}, &http, &err), err);
 	// No other thread reads it yet.
 	return setenv("KUBECONFIG", cluster_kubeconfig(&c), 1); // NOLINT(concurrency-mt-unsafe)
@@ -280,10 +304,33 @@ static void one_that_waits_for_its_turn_is_ready_and_does_nothing(void **state)
 {
 	(void)state;
 	let_another_lead();
+	interval_s = "30"; // which no signal waits for
 	AUTO_FREE char *log = run_with(a_standby);
 	assert_logged(log, "msg=stopped");
 	assert_int_equal(cluster_count_asked(&c, "/"), 0);
 	assert_true(is_worked_off());
+	assert_true(is_held_by("another"));
+}
+
+static const char *a_lease_that_is_taken_away(void)
+{
+	EXPECT(has_job());
+	EXPECT(answers("/metrics", 200, "\nunderstory_leader 1\n"));
+	cluster_change("leases.coordination.k8s.io", "pgro-system", "understory",
+		json_pack("{s:{s:s, s:i}}", "spec", "holderIdentity", "another", "leaseDurationSeconds", 3600));
+	EXPECT(answers("/metrics", 200, "\nunderstory_leader 0\n"));
+	EXPECT(answers("/", 200, "This operator does not lead: another. It shows the cluster as it sees it"));
+	EXPECT(is_ready());
+	return NULL;
+}
+
+static void one_that_loses_the_lease_stops_and_waits_again(void **state)
+{
+	(void)state;
+	AUTO_FREE char *log = run_with(a_lease_that_is_taken_away);
+	assert_logged(log, "msg=\"the lease is lost: this operator stops acting\"");
+	assert_logged(log, "msg=stopped");
+	assert_false(is_worked_off());
 	assert_true(is_held_by("another"));
 }
 
@@ -324,6 +371,60 @@ static void the_authority_is_tried_for_again(void **state)
 	assert_logged(log, "msg=\"broker listens\"");
 }
 
+static const char *a_worklist_that_comes_late(void)
+{
+	EXPECT(cluster_count_asked(&c, "/restore-worklist") > 1);
+	EXPECT(is_not_ready());
+	c.entry = ",\"snapshot_id\":\"s1\"";
+	EXPECT(is_ready());
+	EXPECT(has_job());
+	return NULL;
+}
+
+static void without_a_first_worklist_it_is_not_ready(void **state)
+{
+	(void)state;
+	c.entry = "\"";
+	AUTO_FREE char *log = run_with(a_worklist_that_comes_late);
+	assert_logged(log, "msg=\"pass not completed\"");
+}
+
+static const char *a_file(void)
+{
+	EXPECT(is_ready());
+	EXPECT(answers("/metrics", 200, "\nunderstory_worklist_entries 0\n"));
+	return NULL;
+}
+
+static void a_worklist_from_a_file_needs_no_canopy(void **state)
+{
+	(void)state;
+	static const char nothing[] = "[]\n";
+	worklist_path = scratch_write("worklist.yaml", nothing, strlen(nothing));
+	AUTO_FREE char *log = run_with(a_file);
+	assert_logged(log, "msg=stopped");
+	assert_int_equal(cluster_count_asked(&c, "/"), 0);
+}
+
+// SIGTERM comes while the API server does not answer.
+static const char *a_request_that_does_not_end(void)
+{
+	EXPECT(cluster_count_faults(&c) > 0);
+	atomic_store(&has_drained, true);
+	return NULL;
+}
+
+static void what_is_in_flight_has_its_time_and_no_more(void **state)
+{
+	(void)state;
+	cluster_fault(&c, "[{\"verb\":\"create\",\"path\":\"*/jobs\",\"never\":true}]");
+	AUTO_FREE char *log = run_with(a_request_that_does_not_end);
+	assert_logged(log, "msg=stopping");
+	assert_logged(log, "cancelled");
+	assert_logged(log, "msg=stopped");
+	assert_false(has_job());
+}
+
 static const char *a_canopy_that_goes_away(void)
 {
 	EXPECT(has_job());
@@ -362,7 +463,8 @@ static void an_address_in_use_ends_it_at_once(void **state)
 		fail_msg("%s", err.text);
 }
 
-int main(void)
+// With an argument: what ends, is lost, or comes late.
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test_setup_teardown(a_replica_is_proven_reported_and_taken_away, set_up, tear_down),
@@ -372,11 +474,19 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_worklist_that_is_none_tears_nothing_down, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_address_in_use_ends_it_at_once, set_up, tear_down),
 	};
+	const struct CMUnitTest ends[] = {
+		cmocka_unit_test_setup_teardown(one_that_loses_the_lease_stops_and_waits_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(without_a_first_worklist_it_is_not_ready, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_worklist_from_a_file_needs_no_canopy, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_in_flight_has_its_time_and_no_more, set_up, tear_down),
+	};
 	// Before any thread: the signal is the operator's.
 	sigset_t set;
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	log_setup(LOG_INFO, LOG_LOGFMT);
-	return cmocka_run_group_tests_name("reconciler/run", cases, NULL, NULL);
+	(void)argv;
+	return argc > 1 ? cmocka_run_group_tests_name("reconciler/run_ends", ends, NULL, NULL)
+			: cmocka_run_group_tests_name("reconciler/run", cases, NULL, NULL);
 }
