@@ -82,14 +82,15 @@ static char *worklist_text(const struct cluster *cluster)
 	const char *entry = cluster->entry;
 	bool has_params = entry != NULL && strstr(entry, "\"params\"") != NULL;
 	bool has_storage = entry != NULL && strstr(entry, "\"storage\"") != NULL;
+	bool has_bucket = entry != NULL && strstr(entry, "\"bucket\"") != NULL;
 	int len = entry == NULL ? asprintf(&text, "[]")
 				: asprintf(&text,
 					  "[{\"replica_id\":\"" SCENE_REPLICA_ID "\",\"group_id\":\"" SCENE_GROUP_ID
 					  "\",\"server_id\":\"" SCENE_SERVER_ID
 					  "\",\"type\":\"tamanu-postgres\",\"intent\":\"%s\",\"name\":\"Nauru prod "
-					  "analytics\",%s%s\"bucket\":\"b\",\"prefix\":\"p\",\"region\":\"r\"%s}]",
+					  "analytics\",%s%s%s\"prefix\":\"p\",\"region\":\"r\"%s}]",
 					  cluster->intent, has_params ? "" : "\"params\":{},",
-					  has_storage ? "" : "\"storage\":\"s3\",", entry);
+					  has_storage ? "" : "\"storage\":\"s3\",", has_bucket ? "" : "\"bucket\":\"b\",", entry);
 	if (len < 0)
 		abort();
 	return text;

@@ -121,6 +121,18 @@ static void fills_its_volume(void)
 	stands("failures=1 ");
 }
 
+static void one_that_may_not_double_is_told_of_too(void **state)
+{
+	(void)state;
+	struct settings_for_intent *sizing = &settings()->intents[INTENT_ANALYTICS];
+	char expected[32];
+	sizing->storage_size_maximum_bytes = sizing->storage_size_bytes / 2 * 3;
+	fills_its_volume();
+	cluster_await_event(&c, "VolumeSizeCapped");
+	(void)snprintf(expected, sizeof(expected), "%lld", (long long)sizing->storage_size_maximum_bytes);
+	assert_annotation("volume-bytes", expected);
+}
+
 static void the_largest_volume_is_told_of(void **state)
 {
 	(void)state;
@@ -155,6 +167,10 @@ static void the_pull_secret_of_the_flavour_comes_along(void **state)
 	cluster_settle(&c);
 	assert_non_null(strstr(cluster_trouble(&c), "flavour stock: pullSecret registry: "));
 	stands("restore-state=restoring");
+	cluster_make_secret(&c, "registry", json_pack("{s:s}", "password", "cGFzcw=="));
+	cluster_settle(&c);
+	assert_non_null(strstr(cluster_trouble(&c), "flavour stock: pullSecret registry: "));
+	assert_ok(k8s_delete(c.op.k8s, &K8S_SECRET, "pgro-system", "registry", NULL, NULL, &err), err);
 	assert_ok(k8s_create(c.op.k8s, &K8S_SECRET, "pgro-system", secret, NULL, &err), err);
 	cluster_settle(&c);
 	assert_string_equal(cluster_trouble(&c), "");
@@ -171,6 +187,7 @@ int main(void)
 		CASE(elsewhere_it_is_a_failure),
 		CASE(where_it_may_have_been_and_nobody_can_tell_it_is_no_verdict),
 		CASE(the_largest_volume_is_told_of),
+		CASE(one_that_may_not_double_is_told_of_too),
 		CASE(the_pull_secret_of_the_flavour_comes_along),
 	};
 	log_setup(LOG_ERROR, LOG_LOGFMT);

@@ -74,6 +74,18 @@ static void serve(void)
 	stands("restore-state=active");
 }
 
+// Once more, as the back-off is over, by a cache that has heard of nothing since.
+static void work_again(void)
+{
+	struct memo *memo = memos_take(c.op.memos, SCENE_NAMESPACE);
+	assert_non_null(memo);
+	memo->next_try_mono_ms = 0;
+	memos_put(c.op.memos, memo);
+	cluster_work(&c);
+}
+
+#define REPORT "{\"replica_healthy\":true,\"run_id\":\"" SCENE_SERVER_ID "\"}"
+
 // --- the Namespace
 
 static void a_namesake_of_somebody_else_is_left_alone(void **state)
@@ -101,6 +113,62 @@ static void a_namespace_whose_making_was_not_heard_of_is_taken(void **state)
 	troubled("");
 	stands("attempt=1 ");
 	stands("jobs/restore-fa04b867");
+}
+
+#define LOSE_ITS_ANSWER "[{\"verb\":\"create\",\"path\":\"/api/v1/namespaces\",\"status\":500,\"applied\":true,\"times\":1}]"
+
+static void a_namespace_that_the_cache_does_not_know_is_taken_too(void **state)
+{
+	(void)state;
+	cluster_fault(&c, LOSE_ITS_ANSWER);
+	look_and_work();
+	troubled("provision");
+	work_again();
+	troubled("");
+	stands("attempt=1 ");
+	stands("jobs/restore-fa04b867");
+}
+
+static void one_that_goes_is_waited_for(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	cluster_fault(&c, LOSE_ITS_ANSWER);
+	look_and_work();
+	assert_ok(k8s_delete(c.op.k8s, &K8S_NAMESPACE, NULL, SCENE_NAMESPACE, NULL, NULL, &err), err);
+	work_again();
+	troubled("provision: namespace " SCENE_NAMESPACE " is being deleted");
+	assert_int_equal(memos_foreign(c.op.memos), 0);
+}
+
+static void one_that_is_there_and_then_is_not_is_tried_again(void **state)
+{
+	(void)state;
+	cluster_fault(&c, "[{\"verb\":\"create\",\"path\":\"/api/v1/"
+			  "namespaces\",\"status\":409,\"reason\":\"AlreadyExists\",\"times\":1}]");
+	look_and_work();
+	troubled("provision: get namespaces");
+	stands("no Namespace");
+	cluster_settle(&c);
+	stands("jobs/restore-fa04b867");
+}
+
+static void a_size_that_is_none_makes_nothing_and_ends_nothing(void **state)
+{
+#define WITH_LIMIT(text) ",\"snapshot_id\":\"s1\",\"params\":{\"memory_limit\":\"" text "\"}"
+	(void)state;
+	c.entry = WITH_LIMIT("much");
+	cluster_settle(&c);
+	troubled("memory_limit");
+	stands("no Namespace");
+	c.entry = WITH_LIMIT("2Gi");
+	cluster_settle(&c);
+	stands("restore-state=restoring");
+	cluster_job_ends(&c, false, "{\"error\":\"no\"}");
+	c.entry = WITH_LIMIT("much");
+	cluster_settle(&c);
+	troubled("memory_limit");
+	stands("restore-state=restoring");
 }
 
 static void a_namespace_that_is_gone_is_made_again(void **state)
@@ -155,6 +223,102 @@ static void an_operator_that_stops_begins_nothing(void **state)
 	stands("no Namespace");
 }
 
+static void an_operator_that_does_not_lead_begins_nothing(void **state)
+{
+	(void)state;
+	struct error err = {0};
+	const struct lease_options options = {.namespace = "pgro-system", .name = "understory", .identity = "test"};
+	cluster_look(&c);
+	assert_ok(lease_new(c.op.k8s, &options, &c.op.lease, &err), err);
+	cluster_work(&c);
+	stands("no Namespace");
+	lease_free(c.op.lease);
+	c.op.lease = NULL;
+}
+
+static void no_round_begins_without_a_worklist(void **state)
+{
+	(void)state;
+	c.entry = "";
+	cluster_settle(&c);
+	c.entry = ",\"snapshot_id\":\"s1\"";
+	cluster_look(&c);
+	atomic_store(&c.op.is_current, false);
+	cluster_work(&c);
+	stands("restore-state=pending");
+	stands("!desired-snapshot-id"); // nor is it noted what there would be
+	cluster_settle(&c);
+	stands("restore-state=restoring");
+}
+
+// A person keeps what has left the worklist: what it owes is sent, and that is all.
+static void what_is_held_sends_its_report(void **state)
+{
+	(void)state;
+	serve();
+	cluster_annotate(&c, "report", REPORT);
+	cluster_annotate(&c, "tls-renew-at", "2026-01-01T00:00:00Z");
+	cluster_annotate(&c, "teardown-hold", "true");
+	const int before = cluster_count_asked(&c, "/restore-verification");
+	c.entry = NULL;
+	cluster_settle(&c);
+	troubled("");
+	stands("!report=...");
+	stands("!terminating");
+	assert_int_equal(cluster_count_asked(&c, "/restore-verification"), before + 1);
+}
+
+static void a_teardown_that_cannot_read_what_is_owed_waits(void **state)
+{
+	(void)state;
+	serve();
+	cluster_annotate(&c, "report", REPORT);
+	const int before = cluster_count_asked(&c, "/restore-verification");
+	c.entry = NULL;
+	cluster_fault(&c, "[{\"verb\":\"get\",\"path\":\"" NAMESPACE_PATH "\",\"status\":403,\"reason\":\"Forbidden\"}]");
+	cluster_settle(&c);
+	troubled("get namespaces");
+	stands("!terminating");
+	assert_int_equal(cluster_count_asked(&c, "/restore-verification"), before);
+	cluster_fault(&c, "[]");
+	cluster_settle(&c);
+	stands("terminating");
+	assert_int_equal(cluster_count_asked(&c, "/restore-verification"), before + 1);
+}
+
+static void what_waits_after_an_error_keeps_no_slot(void **state)
+{
+	(void)state;
+	serve();
+	cluster_annotate(&c, "report", REPORT);
+	c.canopy_status = 502;
+	look_and_work();
+	troubled("report");
+	const int tried = cluster_count_asked(&c, "/restore-verification");
+	look_and_work();
+	assert_int_equal(cluster_count_asked(&c, "/restore-verification"), tried);
+	assert_false(slots_has(c.op.slots, SCENE_NAMESPACE));
+}
+
+// Recovery takes as long as it takes: what is out of time is what comes before it and after it.
+static void a_database_that_recovers_is_waited_for(void **state)
+{
+	(void)state;
+	cluster_settle(&c);
+	cluster_job_ends(&c, true, RESTORED);
+	cluster_settle(&c);
+	cluster_database_comes_up(&c);
+	cluster_change("deployments.apps", SCENE_NAMESPACE, "postgres-fa04b867",
+		json_pack("{s:{s:s}, s:{s:i}}", "metadata", "creationTimestamp", "2026-01-01T00:00:00Z", "status",
+			"availableReplicas", 0));
+	cluster_change("pods", SCENE_NAMESPACE, "postgres-fa04b867",
+		json_pack("{s:{s:[{s:s, s:{s:{s:s}}}]}}", "status", "initContainerStatuses", "name", "prepare", "state",
+			"running", "startedAt", "2026-01-01T00:00:00Z"));
+	cluster_settle(&c);
+	troubled("");
+	stands("restore-state=starting");
+}
+
 static void a_round_waits_for_its_slot(void **state)
 {
 	(void)state;
@@ -198,6 +362,101 @@ static void a_conflict_is_decided_again_at_once(void **state)
 	cluster_settle(&c);
 	stands("failures=1 ");
 	stands("reports: 1 unhealthy");
+}
+
+static void a_second_conflict_waits_as_any_error_does(void **state)
+{
+	(void)state;
+	cluster_settle(&c);
+	cluster_job_ends(&c, false, "{\"error\":\"no\"}");
+	cluster_fault(
+		&c, "[{\"verb\":\"patch\",\"path\":\"" NAMESPACE_PATH "\",\"status\":409,\"reason\":\"Conflict\",\"times\":2}]");
+	look_and_work();
+	troubled("");
+	look_and_work();
+	troubled("fail: ");
+	cluster_settle(&c);
+	stands("failures=1 ");
+}
+
+static void a_conflict_that_cannot_be_read_again_waits_too(void **state)
+{
+	(void)state;
+	cluster_settle(&c);
+	cluster_job_ends(&c, false, "{\"error\":\"no\"}");
+	// The first read is the one before the round ends.
+	cluster_fault(&c,
+		"[{\"verb\":\"patch\",\"path\":\"" NAMESPACE_PATH "\",\"status\":409,\"reason\":\"Conflict\",\"times\":1},"
+		"{\"verb\":\"get\",\"path\":\"" NAMESPACE_PATH
+		"\",\"status\":403,\"reason\":\"Forbidden\",\"after\":1,\"times\":1}]");
+	look_and_work();
+	troubled("fail: ");
+	cluster_settle(&c);
+	stands("failures=1 ");
+}
+
+// Nothing leaves before the replica was read as it is now.
+static void a_report_is_not_sent_over_a_conflict(void **state)
+{
+	(void)state;
+	serve();
+	cluster_annotate(&c, "report", REPORT);
+	cluster_annotate(&c, "tls-renew-at", "2026-01-01T00:00:00Z");
+	cluster_fault(
+		&c, "[{\"verb\":\"patch\",\"path\":\"" NAMESPACE_PATH "\",\"status\":409,\"reason\":\"Conflict\",\"times\":1}]");
+	const int before = cluster_count_asked(&c, "/restore-verification");
+	look_and_work();
+	assert_int_equal(cluster_count_asked(&c, "/restore-verification"), before);
+	cluster_settle(&c);
+	stands("!report=...");
+	assert_int_equal(cluster_count_asked(&c, "/restore-verification"), before + 1);
+}
+
+// What ends a round is read first, all of it; what may not be read is taken as it is known.
+static void a_round_does_not_end_by_what_could_not_be_read(void **state)
+{
+	static const struct {
+		const char *path, *verb, *status;
+		bool ends;
+	} rows[] = {
+		{"*/jobs/*", "get", "422", false},
+		{"*/deployments/*", "get", "422", false},
+		{"*/pods", "list", "422", false},
+		{"*/jobs/*", "get", "403", true},
+		{"*/deployments/*", "get", "404", true},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char rules[256];
+		cluster_settle(&c);
+		cluster_job_ends(&c, false, "{\"error\":\"no\"}");
+		cluster_look(&c);
+		(void)snprintf(rules, sizeof(rules), "[{\"verb\":\"%s\",\"path\":\"%s\",\"status\":%s,\"reason\":\"%s\"}]",
+			rows[i].verb, rows[i].path, rows[i].status, rows[i].status[2] == '4' ? "NotFound" : "Other");
+		cluster_fault(&c, rules);
+		cluster_work(&c);
+		stands(rows[i].ends ? "restore-state=failed" : "restore-state=restoring");
+		cluster_fault(&c, "[]");
+		cluster_settle(&c);
+		stands("failures=1 ");
+		assert_int_equal(tear_down(state), 0);
+		assert_int_equal(set_up(state), 0);
+	}
+}
+
+// Keys are counted: none are asked for while nobody can say whether the Job is there.
+static void no_job_is_made_while_it_cannot_be_read(void **state)
+{
+	(void)state;
+	cluster_fault(
+		&c, "[{\"verb\":\"create\",\"path\":\"*/rolebindings\",\"status\":422,\"reason\":\"Invalid\",\"times\":1}]");
+	look_and_work();
+	cluster_fault(&c, "[{\"verb\":\"get\",\"path\":\"*/jobs/*\",\"status\":422,\"reason\":\"Other\"}]");
+	cluster_settle(&c);
+	troubled("get jobs");
+	assert_int_equal(cluster_count_asked(&c, "/restore-credentials"), 0);
+	cluster_fault(&c, "[]");
+	cluster_settle(&c);
+	stands("jobs/restore-fa04b867");
 }
 
 static void a_report_that_landed_is_recorded_over_conflicts(void **state)
@@ -327,13 +586,28 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		CASE(a_namesake_of_somebody_else_is_left_alone),
 		CASE(a_namespace_whose_making_was_not_heard_of_is_taken),
+		CASE(a_namespace_that_the_cache_does_not_know_is_taken_too),
+		CASE(one_that_goes_is_waited_for),
+		CASE(one_that_is_there_and_then_is_not_is_tried_again),
+		CASE(a_size_that_is_none_makes_nothing_and_ends_nothing),
 		CASE(a_namespace_that_is_gone_is_made_again),
 		CASE(one_without_a_snapshot_waits_for_it),
 		CASE(nothing_begins_and_nothing_ends_without_a_worklist),
 		CASE(an_operator_that_stops_begins_nothing),
+		CASE(an_operator_that_does_not_lead_begins_nothing),
+		CASE(no_round_begins_without_a_worklist),
+		CASE(what_is_held_sends_its_report),
+		CASE(a_teardown_that_cannot_read_what_is_owed_waits),
+		CASE(what_waits_after_an_error_keeps_no_slot),
+		CASE(a_database_that_recovers_is_waited_for),
 		CASE(a_round_waits_for_its_slot),
 		CASE(after_an_error_it_is_left_alone_for_a_while),
 		CASE(a_conflict_is_decided_again_at_once),
+		CASE(a_second_conflict_waits_as_any_error_does),
+		CASE(a_conflict_that_cannot_be_read_again_waits_too),
+		CASE(a_report_is_not_sent_over_a_conflict),
+		CASE(a_round_does_not_end_by_what_could_not_be_read),
+		CASE(no_job_is_made_while_it_cannot_be_read),
 		CASE(a_report_that_landed_is_recorded_over_conflicts),
 		CASE(a_certificate_that_cannot_be_kept_does_not_keep_the_report),
 		CASE(a_report_nobody_can_read_is_sent_as_it_stands),
