@@ -232,8 +232,7 @@ static int teardown(struct work *w, struct error *err)
 
 static int note_desired(struct work *w, struct error *err)
 {
-	if (!w->look.has_entry || !w->look.has_replica || !atomic_load(&w->op->is_current) ||
-		!decide_is_note_due(&w->look.entry, &w->look.replica))
+	if (!w->look.has_entry || !atomic_load(&w->op->is_current) || !decide_is_note_due(&w->look.entry, &w->look.replica))
 		return 0;
 	if (step_note_desired(w->op, &w->look.entry, &w->look.replica, err) < 0)
 		return -1;
@@ -244,13 +243,14 @@ static int note_desired(struct work *w, struct error *err)
 // The certificate of its database, and what people are told of it.
 static int keep_tls(struct work *w, struct decision *d, struct error *err)
 {
-	if (d->view.entry == NULL || d->view.replica == NULL)
+	if (d->view.entry == NULL)
 		return 0;
 	int rc = step_keep_tls(w->op, &d->view, err);
 	cache_saw_replica(w->op->cache, &w->look.replica);
 	return rc;
 }
 
+// What is neither torn down nor made is there: only the worklist may have lost it.
 static int act(struct work *w, struct decision *d, bool *again, struct error *err)
 {
 	if (d->action.kind == ACTION_TEARDOWN)
