@@ -363,6 +363,8 @@ static void whichever_is_newer_counts(void **state)
 		{"an event, versions that are no numbers", "b", "a", "j-1", false, true},
 		{"another object of that name", "b", "a", "j-2", true, true},
 		{"an event, the first version that is a number", "b", "12", "j-1", false, true},
+		{"an answer, the first version that is a number", "b", "12", "j-1", true, false},
+		{"an event, after a version that is too large", "100000000000000000000", "12", "j-1", false, true},
 		{"an event without a version", "12", "", "j-1", false, true},
 		{"an event, a version that is too large", "12", "100000000000000000000", "j-1", false, true},
 		{"an event, a version that nobody can keep", "12",
@@ -439,6 +441,10 @@ static void many_namespaces_do_not_get_in_each_others_way(void **state)
 	for (size_t i = 0; i < MANY; i++) {
 		cache_drop(cache, CACHE_NAMESPACE, objects[i]);
 		assert_int_equal(records(cache), MANY - 1 - i);
+		for (size_t k = i + 1; k < MANY; k += 7) {
+			AUTO(look_value) struct look look = look_at(cache, json_find_str(objects[k], "metadata", "name"));
+			assert_true(look.has_replica);
+		}
 	}
 	for (size_t i = 0; i < MANY; i++) {
 		assert_ok(cache_take(cache, CACHE_NAMESPACE, objects[i], &err), err);

@@ -85,8 +85,6 @@ static const struct row rows[] = {
 	{"a forced round of what still serves failed, after five minutes", "analytics", S1,
 		FAILED("s1", "1", "2026-11-20T11:54:00Z") ",\"last-restored-snapshot-id\":\"s1\"", "", ACTION_REFRESH,
 		REASON_RETRY},
-	{"serves, and credentials were refused once", "analytics", S2, ACTIVE_S1 ",\"credentials-refused\":\"00000000\"", "",
-		ACTION_REFRESH, REASON_NEWER_SNAPSHOT},
 	{"newer snapshot, and a minimum_ttl that is none", "analytics", S2 ",\"params\":{\"minimum_ttl\":\"soon\"}", ACTIVE_S1,
 		"", ACTION_REFRESH, REASON_NEWER_SNAPSHOT},
 	{"restored at no time that is known: not stale", "analytics", S1 ",\"overdue_after_seconds\":1",
@@ -320,18 +318,20 @@ static void refused_credentials_wait_six_hours_or_for_another_declaration(void *
 	struct entry entry = scene_entry(SCENE_SERVER_ID, "verify", S1);
 	assert_ok(entry_fingerprint(&entry, fingerprint, &err), err);
 	const struct {
-		const char *label, *fingerprint, *failed_at;
+		const char *label, *state, *fingerprint, *failed_at;
 		enum action_kind kind;
 	} cases[] = {
-		{"same declaration, five hours", fingerprint, "2026-11-20T07:00:00Z", ACTION_NONE},
-		{"same declaration, six hours", fingerprint, "2026-11-20T06:00:00Z", ACTION_REFRESH},
-		{"same declaration, tomorrow: the clock was set back", fingerprint, "2026-11-21T12:00:00Z", ACTION_REFRESH},
-		{"another declaration", "00000000", "2026-11-20T11:59:59Z", ACTION_REFRESH},
+		{"same declaration, five hours", "failed", fingerprint, "2026-11-20T07:00:00Z", ACTION_NONE},
+		{"same declaration, six hours", "failed", fingerprint, "2026-11-20T06:00:00Z", ACTION_REFRESH},
+		{"same declaration, tomorrow: the clock was set back", "failed", fingerprint, "2026-11-21T12:00:00Z",
+			ACTION_REFRESH},
+		{"same declaration, but it serves", "active", fingerprint, "2026-11-20T07:00:00Z", ACTION_REFRESH},
+		{"another declaration", "failed", "00000000", "2026-11-20T11:59:59Z", ACTION_REFRESH},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		(void)snprintf(annotations, sizeof(annotations),
-			"\"restore-state\":\"failed\",\"credentials-refused\":\"%s\",\"failed-at\":\"%s\"", cases[i].fingerprint,
-			cases[i].failed_at);
+			"\"restore-state\":\"%s\",\"credentials-refused\":\"%s\",\"failed-at\":\"%s\"", cases[i].state,
+			cases[i].fingerprint, cases[i].failed_at);
 		struct replica replica = scene_replica(SCENE_NAMESPACE, SCENE_SERVER_ID, "verify", annotations);
 		struct action act = diff_next_round(&entry, &replica, settings, scene_now_ms());
 		if (act.kind != cases[i].kind)
