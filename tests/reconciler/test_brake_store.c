@@ -98,6 +98,9 @@ static void what_cannot_be_read_begins_anew(void **state)
 		"{\"passes\":\"-1\",\"answer\":\"1\",\"heldMs\":\"1000\"}",
 		"{\"passes\":\"2\",\"answer\":\"xyz\",\"heldMs\":\"1000\"}",
 		"{\"passes\":\"2\",\"answer\":\"\",\"heldMs\":\"1000\"}",
+		"{\"passes\":\"\",\"answer\":\"1\",\"heldMs\":\"1000\"}",
+		"{\"passes\":\"2x\",\"answer\":\"1\",\"heldMs\":\"1000\"}", "{\"passes\":\"2\",\"heldMs\":\"1000\"}",
+		"{\"passes\":\"2\",\"answer\":\"1\",\"heldMs\":\"\"}",
 		"{\"passes\":\"2\",\"answer\":\"1\",\"heldMs\":\"120001\"}", "{\"passes\":\"2\",\"answer\":\"1\"}"};
 	struct world w;
 	open_world(&w);

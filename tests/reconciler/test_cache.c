@@ -433,7 +433,7 @@ static void many_namespaces_do_not_get_in_each_others_way(void **state)
 	json_t *objects[MANY];
 	for (size_t i = 0; i < MANY; i++) {
 		char name[32];
-		(void)snprintf(name, sizeof(name), "replica-%zu", i);
+		(void)snprintf(name, sizeof(name), "replica-%08x", (unsigned int)i * 2654435761u); // some fall together
 		objects[i] = namespace_object(name, name, "1", "active");
 		assert_ok(cache_take(cache, CACHE_NAMESPACE, objects[i], &err), err);
 	}

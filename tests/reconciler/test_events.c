@@ -16,15 +16,16 @@ struct world {
 	struct k8s_client *k8s;
 	struct events *events;
 	atomic_bool has_forgotten; // the API server drops Events after an hour
+	atomic_bool refuses;
 };
 
 static void answer(void *arg, const struct http_server_request *request, struct http_server_answer *out)
 {
 	const struct world *w = arg;
 	const bool is_patch = strcmp(request->method, "PATCH") == 0;
-	out->status = !is_patch ? 201 : atomic_load(&w->has_forgotten) ? 404 : 200;
+	out->status = atomic_load(&w->refuses) ? 403 : !is_patch ? 201 : atomic_load(&w->has_forgotten) ? 404 : 200;
 	out->body =
-		strdup(out->status == 404 ? "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"NotFound\",\"code\":404}"
+		strdup(out->status >= 403 ? "{\"kind\":\"Status\",\"status\":\"Failure\",\"reason\":\"NotFound\",\"code\":404}"
 					  : "{\"kind\":\"Event\",\"metadata\":{\"name\":\"e\"}}");
 }
 
@@ -110,6 +111,24 @@ static void a_series_that_the_server_has_forgotten_begins_anew(void **state)
 	was_sent(w, "POST PATCH2 POST ");
 }
 
+// What was not sent is no series, and a series that could not be told of goes on.
+static void what_is_refused_is_tried_as_it_was(void **state)
+{
+	struct world *w = *state;
+	atomic_store(&w->refuses, true);
+	say(w, "no space", 0);
+	say(w, "no space", 1000);
+	was_sent(w, "POST POST ");
+	atomic_store(&w->refuses, false);
+	say(w, "no space", 2000);
+	atomic_store(&w->refuses, true);
+	say(w, "no space", 3000);
+	was_sent(w, "POST POST POST PATCH2 ");
+	atomic_store(&w->refuses, false);
+	say(w, "no space", 3000 + 2 * MINUTE_MS);
+	was_sent(w, "POST POST POST PATCH2 PATCH3 ");
+}
+
 static void an_event_names_the_object_by_its_uid(void **state)
 {
 	struct world *w = *state;
@@ -130,6 +149,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_goes_on_is_told_of_once_a_minute, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(after_a_silence_it_is_a_new_event, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_series_that_the_server_has_forgotten_begins_anew, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_refused_is_tried_as_it_was, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_event_names_the_object_by_its_uid, set_up, tear_down),
 	};
 	return cmocka_run_group_tests_name("reconciler/events", cases, NULL, NULL);

@@ -56,7 +56,7 @@ static void name_of(int i, char out[ENTRY_NAMESPACE_SIZE])
 	assert_ok(entry_namespace(name, id, SCENE_SERVER_ID, out, &err), err);
 }
 
-static void put_replica(struct world *w, int i, const char *annotations, const char *created)
+static void put_replica_for(struct world *w, int i, const char *intent, const char *annotations, const char *created)
 {
 	struct error err = {0};
 	char namespace[ENTRY_NAMESPACE_SIZE];
@@ -69,12 +69,17 @@ static void put_replica(struct world *w, int i, const char *annotations, const c
 			"{\"metadata\":{\"name\":\"%s\",\"uid\":\"u-%d\",\"resourceVersion\":\"%d\",\"creationTimestamp\":\"%s\","
 			"\"labels\":{\"pgro.bes.au/managed-by\":\"pgro-canopy\",\"pgro.bes.au/declaration-id\":"
 			"\"00000000-0000-4000-8000-%012d\",\"pgro.bes.au/group\":\"" SCENE_GROUP_ID
-			"\",\"pgro.bes.au/server\":\"" SCENE_SERVER_ID "\",\"pgro.bes.au/intent\":\"analytics\",\"pgro.bes.au/"
+			"\",\"pgro.bes.au/server\":\"" SCENE_SERVER_ID "\",%s\"pgro.bes.au/"
 			"type\":\"tamanu-postgres\"},\"annotations\":{%s}}}",
-			namespace, i, 100 + i, created, i, annotations),
+			namespace, i, 100 + i, created, i, intent, annotations),
 		err);
 	assert_ok(json_parse(buf_str(&text), text.len, &object, &err), err);
 	assert_ok(cache_take(w->op.cache, CACHE_NAMESPACE, object, &err), err);
+}
+
+static void put_replica(struct world *w, int i, const char *annotations, const char *created)
+{
+	put_replica_for(w, i, "\"pgro.bes.au/intent\":\"analytics\",", annotations, created);
 }
 
 static void drop_replica(struct world *w, int i)
@@ -238,6 +243,134 @@ static void held_until_the_same_answer_has_come_often_enough_then_all_go(void **
 	close_world(&w);
 }
 
+// Those that stay are not held, however many go.
+static void only_what_would_go_is_held(void **state)
+{
+	(void)state;
+	struct world w;
+	open_world(&w, 4);
+	for (int i = 0; i < 10; i++)
+		put_replica(&w, i, ACTIVE, OLD);
+	offer(&w, 1, 1, "s1");
+	assert_int_equal(decide_at(&w, true, 0).held.count, 9);
+	is_decided(&w, 1, ACTION_NONE, REASON_IN_SYNC, true);
+	is_decided(&w, 2, ACTION_NONE, REASON_BRAKE, false);
+	is_due(&w, "");
+	close_world(&w);
+}
+
+static void many_are_counted_and_some_of_them_named(void **state)
+{
+	(void)state;
+	struct world w;
+	open_world(&w, 4);
+	for (int i = 0; i < PASS_NAMES_MAX + 5; i++)
+		put_replica(&w, i, ACTIVE, OLD);
+	offer(&w, 1, 0, "s1");
+	const struct pass pass = decide_at(&w, true, 0);
+	assert_int_equal(pass.held.count, PASS_NAMES_MAX + 5);
+	assert_int_equal(pass.held.named, PASS_NAMES_MAX);
+	close_world(&w);
+}
+
+static void one_without_an_identity_is_foreign(void **state)
+{
+	(void)state;
+	struct world w;
+	struct error err = {0};
+	AUTO(json)
+	json_t *object = json_pack("{s:{s:s, s:s, s:s, s:{s:s}}}", "metadata", "name", "by-hand", "uid", "u", "resourceVersion",
+		"1", "labels", "pgro.bes.au/managed-by", "pgro-canopy");
+	open_world(&w, 4);
+	assert_ok(cache_take(w.op.cache, CACHE_NAMESPACE, object, &err), err);
+	offer(&w, 1, 0, "s1");
+	const struct pass pass = decide_at(&w, true, 0);
+	assert_int_equal(pass.foreign.count, 1);
+	assert_string_equal(pass.foreign.names[0], "by-hand");
+	AUTO(look_value) struct look look = {0};
+	assert_ok(cache_look(w.op.cache, "by-hand", &look, &err), err);
+	assert_int_equal(look.decided.reason, REASON_FOREIGN);
+	close_world(&w);
+}
+
+#define ENTRY_7(snapshot, params)                                                                             \
+	"{\"replica_id\":\"00000000-0000-4000-8000-000000000007\",\"group_id\":\"" SCENE_GROUP_ID             \
+	"\",\"server_id\":\"" SCENE_SERVER_ID                                                                 \
+	"\",\"type\":\"tamanu-postgres\",\"intent\":\"analytics\",\"name\":\"replica 7\",\"params\":{" params \
+	"},\"storage\":\"s3\",\"bucket\":\"b\",\"prefix\":\"p\",\"region\":\"r\",\"snapshot_id\":\"" snapshot "\"}"
+
+static void offer_text(struct world *w, const char *text)
+{
+	struct error err = {0};
+	AUTO(worklist_decoder) struct worklist_decoder *decoder = NULL;
+	assert_ok(worklist_decoder_new(&decoder, &err), err);
+	assert_ok(worklist_decoder_feed(decoder, text, strlen(text), &err), err);
+	worklist_free(w->op.fetched);
+	w->op.fetched = NULL;
+	assert_ok(worklist_decoder_finish(decoder, &w->op.fetched, &err), err);
+}
+
+static void of_two_entries_for_one_replica_the_second_is_named(void **state)
+{
+	(void)state;
+	struct world w;
+	open_world(&w, 4);
+	put_replica(&w, 7, ACTIVE, OLD);
+	offer_text(&w, "[" ENTRY_7("s1", "") "," ENTRY_7("s2", "") "]");
+	const struct pass pass = decide_at(&w, true, 0);
+	assert_int_equal(pass.duplicates.count, 1);
+	assert_string_equal(pass.duplicates.names[0], "replica 7");
+	is_decided(&w, 7, ACTION_NONE, REASON_IN_SYNC, true);
+	close_world(&w);
+}
+
+// A worker says what is wrong with it.
+static void what_cannot_be_decided_is_due(void **state)
+{
+	(void)state;
+	struct world w;
+	open_world(&w, 4);
+	put_replica(&w, 7, ACTIVE, OLD);
+	offer_text(&w, "[" ENTRY_7("s1", "\"memory_limit\":\"much\"") "]");
+	(void)decide_at(&w, true, 0);
+	is_due(&w, "7 ");
+	close_world(&w);
+}
+
+// Its Job was seen before its Namespace, or is left of it.
+static void a_namespace_of_which_only_a_job_is_known_is_not_due(void **state)
+{
+	(void)state;
+	struct world w;
+	struct error err = {0};
+	char namespace[ENTRY_NAMESPACE_SIZE];
+	name_of(3, namespace);
+	AUTO(json)
+	json_t *job =
+		json_pack("{s:{s:s, s:s, s:s}}", "metadata", "namespace", namespace, "name", "restore-aaaaaaaa", "uid", "j");
+	open_world(&w, 4);
+	assert_ok(cache_take(w.op.cache, CACHE_JOB, job, &err), err);
+	offer(&w, 1, 0, "s1");
+	assert_int_equal(decide_at(&w, true, 0).managed, 0);
+	is_due(&w, "");
+	close_world(&w);
+}
+
+static void nobody_waits_for_a_slot_without_a_worklist(void **state)
+{
+	(void)state;
+	struct world w;
+	open_world(&w, 1);
+	put_replica(&w, 1, PENDING, OLD);
+	offer(&w, 1, 1, "s1");
+	(void)decide_at(&w, true, 0);
+	(void)decide_at(&w, false, 1000);
+	is_due(&w, "");
+	(void)decide_at(&w, true, 2000);
+	is_due(&w, "1 ");
+	close_world(&w);
+}
+
 static void one_that_led_before_forgets_what_it_decided(void **state)
 {
 	(void)state;
@@ -308,6 +441,27 @@ static void shows(struct world *w, const char *lines)
 		fail_msg("no \"%s\" in:\n%s", lines, buf_str(&page));
 }
 
+static void what_is_of_no_known_intent_or_goes_is_no_proof(void **state)
+{
+	(void)state;
+	struct world w;
+	struct error err = {0};
+	open_world(&w, 4);
+	put_replica(&w, 1, ACTIVE ",\"pgro.bes.au/last-restored-at\":\"2026-11-19T00:00:00Z\"", OLD);
+	put_replica(&w, 2, ACTIVE ",\"pgro.bes.au/last-restored-at\":\"2026-11-18T00:00:00Z\"", OLD);
+	put_replica_for(&w, 3, "\"pgro.bes.au/intent\":\"dbt\",",
+		ACTIVE ",\"pgro.bes.au/last-restored-at\":\"2026-11-20T00:00:00Z\"", OLD);
+	put_replica_for(&w, 4, "", ACTIVE ",\"pgro.bes.au/last-restored-at\":\"2026-11-20T00:00:00Z\"", OLD);
+	put_replica(&w, 5, ACTIVE ",\"pgro.bes.au/last-restored-at\":\"2026-11-20T00:00:00Z\"",
+		OLD "\",\"deletionTimestamp\":\"" OLD);
+	assert_ok(pass_count(&w.op, &err), err);
+	shows(&w, "understory_replicas{state=\"active\",intent=\"other\"} 2\n");
+	shows(&w, "understory_replicas{state=\"terminating\",intent=\"analytics\"} 1\n");
+	shows(&w, "understory_last_verified_timestamp_seconds{intent=\"analytics\"} 1795046400\n");   // 2026-11-19
+	shows(&w, "understory_oldest_verified_timestamp_seconds{intent=\"analytics\"} 1794960000\n"); // the day before
+	close_world(&w);
+}
+
 static void replicas_are_counted_by_what_people_ask(void **state)
 {
 	(void)state;
@@ -347,6 +501,14 @@ int main(void)
 		cmocka_unit_test(a_new_worklist_takes_the_place_of_the_old_one),
 		cmocka_unit_test(without_a_worklist_of_this_pass_all_stays_as_it_was_decided),
 		cmocka_unit_test(held_until_the_same_answer_has_come_often_enough_then_all_go),
+		cmocka_unit_test(only_what_would_go_is_held),
+		cmocka_unit_test(many_are_counted_and_some_of_them_named),
+		cmocka_unit_test(one_without_an_identity_is_foreign),
+		cmocka_unit_test(of_two_entries_for_one_replica_the_second_is_named),
+		cmocka_unit_test(what_cannot_be_decided_is_due),
+		cmocka_unit_test(a_namespace_of_which_only_a_job_is_known_is_not_due),
+		cmocka_unit_test(nobody_waits_for_a_slot_without_a_worklist),
+		cmocka_unit_test(what_is_of_no_known_intent_or_goes_is_no_proof),
 		cmocka_unit_test(one_that_led_before_forgets_what_it_decided),
 		cmocka_unit_test(the_oldest_get_the_slots_that_are_free),
 		cmocka_unit_test(a_namesake_of_another_identity_is_left_alone),

@@ -349,6 +349,37 @@ static void without_a_ca_nothing_is_checked(void **state)
 	assert_true(c.checks_started > 0);
 }
 
+// A round that failed for the last time: what is left of it goes, whatever was refused before.
+static void what_cannot_be_swept_is_swept_in_the_next_try(void **state)
+{
+	static const char *const paths[] = {"*/secrets/*", "*/jobs/*", "*/persistentvolumeclaims/*"};
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		char rules[256];
+		cluster_settle(&c);
+		fail_restore("{\"error\":\"no\"}");
+		let_go_of_volume();
+		cluster_annotate(&c, "failures", "9");
+		cluster_annotate(&c, "failed-at", LONG_AGO);
+		(void)snprintf(rules, sizeof(rules),
+			"[{\"verb\":\"delete\",\"path\":\"%s\",\"status\":403,\"reason\":\"Forbidden\",\"message\":\"not "
+			"this\"}]",
+			paths[i]);
+		cluster_fault(&c, rules);
+		cluster_settle(&c);
+		troubled("sweep: ");
+		troubled("not this");
+		stands("pvc/pgdata-" FIRST);
+		cluster_fault(&c, "[]");
+		cluster_settle(&c);
+		troubled("");
+		stands("!jobs/");
+		stands("!pvc/");
+		stands("!secrets/restore-");
+		assert_int_equal(tear_down(state), 0);
+		assert_int_equal(set_up(state), 0);
+	}
+}
+
 // --- how it ends
 
 static json_t *last_report(void)
@@ -455,6 +486,7 @@ int main(void)
 		CASE(a_volume_that_is_gone_starts_nothing),
 		CASE(without_tls_the_database_speaks_plainly),
 		CASE(without_a_ca_nothing_is_checked),
+		CASE(what_cannot_be_swept_is_swept_in_the_next_try),
 		CASE(a_report_says_what_is_known_and_no_more),
 		CASE(a_check_that_never_came_in_names_no_version),
 		CASE(a_pod_that_was_made_anew_says_how_it_came_up),

@@ -237,6 +237,44 @@ static void the_version_of_the_api_server_is_asked_for(void **state)
 	assert_true(wiring_manager(wiring)->has_native_sidecars);
 }
 
+// Several operators share the Secret: what another one made or renewed meanwhile is read in the next try.
+static void a_ca_that_another_operator_was_first_with_is_tried_again(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"understory", NULL};
+	static const struct {
+		const char *rule;
+		int64_t after_ms;
+		enum error_kind kind;
+	} rows[] = {
+		{"\"verb\":\"create\",\"status\":409,\"reason\":\"AlreadyExists\"", 0, ERROR_TRANSIENT},
+		{"\"verb\":\"create\",\"status\":422,\"reason\":\"Invalid\"", 0, ERROR_INVALID},
+		{"\"verb\":\"patch\",\"status\":409,\"reason\":\"Conflict\"", CA_LIFE_MS / 3 * 2, ERROR_TRANSIENT},
+		{"\"verb\":\"patch\",\"status\":422,\"reason\":\"Invalid\"", CA_LIFE_MS / 3 * 2, ERROR_INVALID},
+	};
+	AUTO(ca_state) struct ca_state kept = {0};
+	const int64_t now_ms = clock_wall_ms();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct error err = {0};
+		bool is_changed = false;
+		char rules[256];
+		(void)snprintf(rules, sizeof(rules), "[{%s,\"path\":\"*/secrets*\"}]", rows[i].rule);
+		cluster_fault(&c, rules);
+		assert_error(ca_secret_sync(c.op.k8s, "pgro-system", names, now_ms + rows[i].after_ms, &kept, &is_changed, &err),
+			err, rows[i].kind, "secret pgro-system/" CA_SECRET_NAME);
+		assert_false(is_changed);
+		cluster_fault(&c, "[]");
+		err = (struct error){0};
+		assert_ok(ca_secret_sync(c.op.k8s, "pgro-system", names, now_ms, &kept, &is_changed, &err), err);
+		assert_int_equal(is_changed, i < 2);
+		if (i == 0) { // the next row finds none
+			assert_ok(k8s_delete(c.op.k8s, &K8S_SECRET, "pgro-system", CA_SECRET_NAME, NULL, NULL, &err), err);
+			ca_state_fini(&kept);
+			kept = (struct ca_state){0};
+		}
+	}
+}
+
 int main(void)
 {
 #define CASE(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -249,6 +287,7 @@ int main(void)
 		CASE(keys_given_directly_need_no_broker),
 		CASE(its_certificate_bears_the_name_it_is_reached_by),
 		CASE(the_version_of_the_api_server_is_asked_for),
+		CASE(a_ca_that_another_operator_was_first_with_is_tried_again),
 	};
 	log_setup(LOG_ERROR, LOG_LOGFMT);
 	ca = pki_make_ca("this one");

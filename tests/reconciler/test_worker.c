@@ -266,6 +266,10 @@ static void what_is_held_sends_its_report(void **state)
 	stands("!report=...");
 	stands("!terminating");
 	assert_int_equal(cluster_count_asked(&c, "/restore-verification"), before + 1);
+	struct error err = {0};
+	AUTO(json) json_t *namespace = NULL;
+	assert_ok(k8s_get(c.op.k8s, &K8S_NAMESPACE, NULL, SCENE_NAMESPACE, &namespace, &err), err);
+	assert_string_equal(json_find_str(namespace, "metadata", "annotations", PGRO "tls-renew-at"), "2026-01-01T00:00:00Z");
 }
 
 static void a_teardown_that_cannot_read_what_is_owed_waits(void **state)
