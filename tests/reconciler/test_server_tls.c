@@ -23,6 +23,7 @@ struct world {
 	struct ca_state ca;
 	json_t *tls;
 	bool has_analytics;
+	bool refuses_analytics;
 	char annotations[1024]; // of the Namespace after a patch
 };
 
@@ -71,10 +72,14 @@ static void answer_about_secret(struct world *w, const struct http_server_reques
 static void answer(void *arg, const struct http_server_request *request, struct http_server_answer *out)
 {
 	struct world *w = arg;
-	if (strcmp(request->target, ANALYTICS_PATH) == 0 && !w->has_analytics) {
+	bool is_for_people = strncmp(request->target, ANALYTICS_PATH, strlen(ANALYTICS_PATH)) == 0;
+	if (is_for_people && !w->has_analytics) {
 		out->status = 404;
 		out->body = status_text(404, "NotFound");
-	} else if (strstr(request->target, "/secrets") != NULL && strcmp(request->target, ANALYTICS_PATH) != 0) {
+	} else if (is_for_people && w->refuses_analytics) {
+		out->status = 403;
+		out->body = status_text(403, "Forbidden");
+	} else if (strstr(request->target, "/secrets") != NULL && !is_for_people) {
 		answer_about_secret(w, request, out);
 	} else {
 		out->body = object_text(w);
@@ -404,6 +409,48 @@ static void a_secret_of_people_that_is_gone_holds_nothing_up(void **state)
 	end(&s);
 }
 
+static void what_goes_or_is_for_nobody_needs_no_certificate(void **state)
+{
+	struct world *w = *state;
+	const struct trust *trust = authority_trust(w->op.authority);
+	static const struct {
+		const char *label, *intent;
+		bool has_intent, is_going, is_deployment_going, is_due;
+	} rows[] = {
+		{"a replica that serves", "analytics", true, false, false, true},
+		{"a replica that goes", "analytics", true, true, false, false},
+		{"a Deployment that goes", "verify", true, false, true, false},
+		{"a proof", "verify", true, false, false, true},
+		{"an intent that nobody knows", "dbt", true, false, true, false},
+		{"no intent", "dbt", false, false, true, false},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct subject_of_test s;
+		begin(&s, w, rows[i].intent, ACTIVE "," PAST);
+		s.replica.is_deleting = rows[i].is_going;
+		s.deployments[0].of.is_deleting = rows[i].is_deployment_going;
+		if (!rows[i].has_intent) {
+			free(s.replica.intent);
+			s.replica.intent = NULL;
+		}
+		if (server_tls_is_due(trust, &s.replica, &s.view.scene, s.view.now_ms) != rows[i].is_due)
+			fail_msg("%s: due is not %d", rows[i].label, rows[i].is_due);
+		end(&s);
+	}
+}
+
+static void what_people_cannot_be_told_is_an_error(void **state)
+{
+	struct world *w = *state;
+	struct error err = {0};
+	struct subject_of_test s;
+	w->refuses_analytics = true;
+	begin(&s, w, "analytics", ACTIVE "," GOOD);
+	assert_error(server_tls_keep(&w->op, &s.view, &s.build, &err), err, ERROR_INVALID, "secret analytics-credentials: ");
+	assert_int_equal(http_server_count(w->server), 1); // and it is not noted as told
+	end(&s);
+}
+
 int main(void)
 {
 #define CASE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -418,6 +465,8 @@ int main(void)
 		CASE(people_are_given_the_new_ca_beside_the_old),
 		CASE(people_are_told_when_tls_goes),
 		CASE(a_secret_of_people_that_is_gone_holds_nothing_up),
+		CASE(what_goes_or_is_for_nobody_needs_no_certificate),
+		CASE(what_people_cannot_be_told_is_an_error),
 	};
 	return cmocka_run_group_tests_name("reconciler/server_tls", cases, NULL, NULL);
 }
