@@ -298,12 +298,13 @@ static int run_operator(struct loop *loop, struct wiring *wiring, struct error *
 		workers_start(loop->op, &workers, err) < 0)
 		return -1;
 	say_started(loop->op->settings, web);
-	if (lease_start(loop->op->lease, err) < 0)
+	if (loop->op->lease != NULL && lease_start(loop->op->lease, err) < 0)
 		return -1;
 	run_passes(loop);
 	workers_stop(TAKE_PTR(workers));
 	// Nothing writes any more: the next one need not wait for the Lease to expire.
-	lease_stop(loop->op->lease);
+	if (loop->op->lease != NULL)
+		lease_stop(loop->op->lease);
 	return 0;
 }
 

@@ -30,7 +30,7 @@
 static struct cluster c;
 static char metrics_addr[32], metrics_url[64];
 static struct http_client *http;
-static const char *interval_s;
+static const char *interval_s, *leader_election;
 static const char *worklist_path; // NULL: the worklist is canopy's
 static atomic_bool has_drained;
 
@@ -62,6 +62,8 @@ static const char *environment(const char *name)
 		return interval_s;
 	if (strcmp(name, "WORKLIST_FILE") == 0)
 		return worklist_path;
+	if (strcmp(name, "LEADER_ELECTION") == 0)
+		return leader_election;
 	return strcmp(name, "CANOPY_BASE_URL") == 0 && worklist_path == NULL ? c.op.settings->canopy_base_url : NULL;
 }
 
@@ -87,6 +89,7 @@ static int set_up(void **state)
 	(void)snprintf(c.checked.stage, sizeof(c.checked.stage), "catalogs");
 	choose_port();
 	interval_s = "1";
+	leader_election = "on";
 	worklist_path = NULL;
 	atomic_store(&has_drained, false);
 	assert_ok(http_client_new(&(struct http_options){.user_agent = "test"}, &http, &err), err);
@@ -334,6 +337,22 @@ static void one_that_loses_the_lease_stops_and_waits_again(void **state)
 	assert_true(is_held_by("another"));
 }
 
+static const char *alone(void)
+{
+	EXPECT(has_job());
+	EXPECT(answers("/metrics", 200, "\nunderstory_leader 1\n"));
+	return NULL;
+}
+
+static void without_leader_election_it_leads_and_leaves_no_lease(void **state)
+{
+	(void)state;
+	leader_election = "off";
+	AUTO_FREE char *log = run_with(alone);
+	assert_logged(log, "msg=stopped");
+	assert_false(is_there(&K8S_LEASE, "pgro-system", "understory"));
+}
+
 // --- what is away
 
 static const char *a_cluster_that_is_not_seen(void)
@@ -476,6 +495,7 @@ int main(int argc, char **argv)
 	};
 	const struct CMUnitTest ends[] = {
 		cmocka_unit_test_setup_teardown(one_that_loses_the_lease_stops_and_waits_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(without_leader_election_it_leads_and_leaves_no_lease, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(without_a_first_worklist_it_is_not_ready, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_worklist_from_a_file_needs_no_canopy, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_in_flight_has_its_time_and_no_more, set_up, tear_down),
