@@ -75,14 +75,22 @@ void __wrap_checks_forget(struct checks *checks, const char *namespace, const ch
 	"\"token\",\"Expiration\":\"2099-01-01T00:00:00Z\"},\"repo_password\":\"password\"}"
 #define PROBLEM "{\"type\":\"about:blank\",\"title\":\"told to\"}"
 
+// Of the first entry; others may follow it.
+static bool has_member(const char *entry, const char *member)
+{
+	const char *found = entry == NULL ? NULL : strstr(entry, member);
+	const char *next = entry == NULL ? NULL : strstr(entry, "},{");
+	return found != NULL && (next == NULL || found < next);
+}
+
 // The caller frees.
 static char *worklist_text(const struct cluster *cluster)
 {
 	char *text = NULL;
 	const char *entry = cluster->entry;
-	bool has_params = entry != NULL && strstr(entry, "\"params\"") != NULL;
-	bool has_storage = entry != NULL && strstr(entry, "\"storage\"") != NULL;
-	bool has_bucket = entry != NULL && strstr(entry, "\"bucket\"") != NULL;
+	bool has_params = has_member(entry, "\"params\"");
+	bool has_storage = has_member(entry, "\"storage\"");
+	bool has_bucket = has_member(entry, "\"bucket\"");
 	int len = entry == NULL ? asprintf(&text, "[]")
 				: asprintf(&text,
 					  "[{\"replica_id\":\"" SCENE_REPLICA_ID "\",\"group_id\":\"" SCENE_GROUP_ID
