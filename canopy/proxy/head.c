@@ -259,7 +259,7 @@ bool head_is_hop_by_hop(const struct head_fields *fields, const struct head_fiel
 		if (head_text_is(field->name, fixed[i]))
 			return true;
 	}
-	return lists(fields, "connection", field->name);
+	return !head_text_is(field->name, "content-length") && lists(fields, "connection", field->name);
 }
 
 static size_t move_right(char *data, size_t end, struct head_text line)

@@ -61,7 +61,8 @@ const struct head_text *head_find(const struct head_fields *fields, const char *
 
 bool head_text_is(struct head_text text, const char *word); // in any case
 
-// A field that ends at this hop (RFC 9110 section 7.6.1): the fixed ones, and those that Connection names.
+// A field that ends at this hop (RFC 9110 section 7.6.1): the fixed ones, and those that Connection names. It may not name
+// Content-Length: who gets the answer would not know where it ends.
 bool head_is_hop_by_hop(const struct head_fields *fields, const struct head_field *field);
 
 // Drop the hop-by-hop fields of a response in the buffer where it stands, up against the byte after the head, so that head and

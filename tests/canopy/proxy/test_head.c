@@ -203,6 +203,16 @@ static void hop_by_hop_headers_are_dropped_before_the_body(void **state)
 		text + begin, "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nTransfer-Encoding: chunked\r\nx-amz-request-id: r\r\n\r\nbody");
 }
 
+static void a_length_stays_whatever_connection_names(void **state)
+{
+	(void)state;
+	char text[] = "HTTP/1.1 200 OK\r\nConnection: content-length, x-mine\r\nX-Mine: 1\r\nContent-Length: 4\r\n\r\nbody";
+	size_t bytes = strlen(text) - 4;
+	struct head_response response;
+	assert_null(head_read_response(text, bytes, &response));
+	assert_string_equal(text + head_strip(text, bytes, &response), "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -214,6 +224,7 @@ int main(void)
 		cmocka_unit_test(too_many_headers_are_refused),
 		cmocka_unit_test(answers_are_taken_apart),
 		cmocka_unit_test(hop_by_hop_headers_are_dropped_before_the_body),
+		cmocka_unit_test(a_length_stays_whatever_connection_names),
 	};
 	return cmocka_run_group_tests_name("proxy/head", tests, NULL, NULL);
 }
