@@ -18,6 +18,7 @@
 #define SETTLE_TURNS 2
 #define EVENT_WAIT_MS 10000 // they are sent by a thread of their own
 #define VALUE_SAID_MAX 35   // without canopy's own words, which an error does without when memory is short
+#define SAID_SIZE 2048      // of cluster_stands()
 
 #if defined(__clang__)
 #pragma GCC diagnostic ignored "-Wreserved-identifier"
@@ -568,4 +569,19 @@ void cluster_say(struct cluster *cluster, struct buf *out)
 	say_namespace(out);
 	say_objects(out);
 	say_reports(out);
+}
+
+void cluster_stands(struct cluster *cluster, const char *expected)
+{
+	AUTO(buf) struct buf text;
+	buf_init(&text, SAID_SIZE);
+	cluster_say(cluster, &text);
+	bool is_there = strstr(buf_str(&text), expected[0] == '!' ? expected + 1 : expected) != NULL;
+	if (is_there == (expected[0] == '!'))
+		fail_msg("expected %s, it stands: %s; %s", expected, buf_str(&text), cluster_trouble(cluster));
+}
+
+struct settings *cluster_settings(struct cluster *cluster)
+{
+	return (struct settings *)(uintptr_t)cluster->op.settings;
 }

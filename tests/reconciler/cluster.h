@@ -86,4 +86,10 @@ int cluster_count_asked(struct cluster *cluster, const char *path);
 // other bytes.
 void cluster_say(struct cluster *cluster, struct buf *out);
 
+// Fails the test unless that text has this in it; or, with a '!' in front, has it not.
+void cluster_stands(struct cluster *cluster, const char *expected);
+
+// The operator's, to be changed.
+struct settings *cluster_settings(struct cluster *cluster);
+
 #endif

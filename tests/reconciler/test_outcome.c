@@ -14,7 +14,6 @@
 	"{\"postgres_version\":\"15\",\"bytes\":1000,\"files\":10,\"seconds\":3,\"layout\":\"debian\",\"engine\":\"walg\"," \
 	"\"backup\":\"base_0000000100000000000000A2\"}"
 #define ROUND "fa04b867"
-#define TEXT_SIZE 2048
 
 static struct cluster c;
 
@@ -30,20 +29,6 @@ static int tear_down(void **state)
 	(void)state;
 	cluster_close(&c);
 	return 0;
-}
-
-static struct settings *settings(void)
-{
-	return (struct settings *)(uintptr_t)c.op.settings;
-}
-
-static void stands(const char *expected)
-{
-	AUTO(buf) struct buf text;
-	buf_init(&text, TEXT_SIZE);
-	cluster_say(&c, &text);
-	if (strstr(buf_str(&text), expected) == NULL)
-		fail_msg("expected %s, it stands: %s; %s", expected, buf_str(&text), cluster_trouble(&c));
 }
 
 static void assert_annotation(const char *key, const char *expected)
@@ -82,12 +67,12 @@ static void comes_up_and_says(const char *prepare)
 static void where_it_is_allowed_it_serves_and_is_reported_as_a_failure(void **state)
 {
 	(void)state;
-	settings()->intents[INTENT_ANALYTICS].allow_reset_wal = true;
+	cluster_settings(&c)->intents[INTENT_ANALYTICS].allow_reset_wal = true;
 	comes_up_and_says(SALVAGED);
-	stands("restore-state=active active-round=" ROUND);
-	stands("last-error=the last 3 WAL files are lost");
-	stands("last-verdict=salvaged recovery backup");
-	stands("reports: 1 unhealthy");
+	cluster_stands(&c, "restore-state=active active-round=" ROUND);
+	cluster_stands(&c, "last-error=the last 3 WAL files are lost");
+	cluster_stands(&c, "last-verdict=salvaged recovery backup");
+	cluster_stands(&c, "reports: 1 unhealthy");
 	cluster_await_event(&c, "Salvaged");
 	assert_annotation("backup", "base_0000000100000000000000A2");
 }
@@ -96,18 +81,18 @@ static void elsewhere_it_is_a_failure(void **state)
 {
 	(void)state;
 	comes_up_and_says(SALVAGED);
-	stands("restore-state=failed round=" ROUND);
-	stands("last-verdict=salvaged recovery backup");
-	stands("reports: 1 unhealthy");
+	cluster_stands(&c, "restore-state=failed round=" ROUND);
+	cluster_stands(&c, "last-verdict=salvaged recovery backup");
+	cluster_stands(&c, "reports: 1 unhealthy");
 }
 
 static void where_it_may_have_been_and_nobody_can_tell_it_is_no_verdict(void **state)
 {
 	(void)state;
-	settings()->intents[INTENT_ANALYTICS].allow_reset_wal = true;
+	cluster_settings(&c)->intents[INTENT_ANALYTICS].allow_reset_wal = true;
 	comes_up_and_says(NULL);
-	stands("restore-state=failed round=" ROUND);
-	stands("last-verdict=inconclusive recovery cluster");
+	cluster_stands(&c, "restore-state=failed round=" ROUND);
+	cluster_stands(&c, "last-verdict=inconclusive recovery cluster");
 }
 
 // --- a volume that may not grow
@@ -118,13 +103,13 @@ static void fills_its_volume(void)
 	c.exit_code = EXIT_VOLUME_FULL;
 	cluster_job_ends(&c, false, "{\"error\":\"no space left\",\"stage\":\"restore\"}");
 	cluster_settle(&c);
-	stands("failures=1 ");
+	cluster_stands(&c, "failures=1 ");
 }
 
 static void one_that_may_not_double_is_told_of_too(void **state)
 {
 	(void)state;
-	struct settings_for_intent *sizing = &settings()->intents[INTENT_ANALYTICS];
+	struct settings_for_intent *sizing = &cluster_settings(&c)->intents[INTENT_ANALYTICS];
 	char expected[32];
 	sizing->storage_size_maximum_bytes = sizing->storage_size_bytes / 2 * 3;
 	fills_its_volume();
@@ -136,7 +121,7 @@ static void one_that_may_not_double_is_told_of_too(void **state)
 static void the_largest_volume_is_told_of(void **state)
 {
 	(void)state;
-	struct settings_for_intent *sizing = &settings()->intents[INTENT_ANALYTICS];
+	struct settings_for_intent *sizing = &cluster_settings(&c)->intents[INTENT_ANALYTICS];
 	char expected[32];
 	sizing->storage_size_maximum_bytes = sizing->storage_size_bytes;
 	fills_its_volume();
@@ -160,13 +145,13 @@ static void the_pull_secret_of_the_flavour_comes_along(void **state)
 	assert_non_null(stock);
 	*stock = (struct settings_flavour){.name = strdup("stock"), .pull_secret = strdup("registry")};
 	assert_true(stock->name != NULL && stock->pull_secret != NULL);
-	settings()->flavours = stock;
-	settings()->flavour_count = 1;
+	cluster_settings(&c)->flavours = stock;
+	cluster_settings(&c)->flavour_count = 1;
 	cluster_settle(&c);
 	cluster_job_ends(&c, true, RESTORED);
 	cluster_settle(&c);
 	assert_non_null(strstr(cluster_trouble(&c), "flavour stock: pullSecret registry: "));
-	stands("restore-state=restoring");
+	cluster_stands(&c, "restore-state=restoring");
 	cluster_make_secret(&c, "registry", json_pack("{s:s}", "password", "cGFzcw=="));
 	cluster_settle(&c);
 	assert_non_null(strstr(cluster_trouble(&c), "flavour stock: pullSecret registry: "));
@@ -174,7 +159,7 @@ static void the_pull_secret_of_the_flavour_comes_along(void **state)
 	assert_ok(k8s_create(c.op.k8s, &K8S_SECRET, "pgro-system", secret, NULL, &err), err);
 	cluster_settle(&c);
 	assert_string_equal(cluster_trouble(&c), "");
-	stands("restore-state=starting");
+	cluster_stands(&c, "restore-state=starting");
 	assert_ok(k8s_get(c.op.k8s, &K8S_DEPLOYMENT, SCENE_NAMESPACE, "postgres-" ROUND, &found, &err), err);
 	assert_int_equal(json_array_size(json_find(found, "spec", "template", "spec", "imagePullSecrets")), 1);
 }

@@ -13,7 +13,6 @@
 #define FIRST "fa04b867"
 #define SECOND "6ff91b12"
 #define LONG_AGO "2026-01-01T00:00:00Z"
-#define TEXT_SIZE 2048
 
 static struct cluster c;
 
@@ -29,22 +28,6 @@ static int tear_down(void **state)
 	(void)state;
 	cluster_close(&c);
 	return 0;
-}
-
-static struct settings *settings(void)
-{
-	return (struct settings *)(uintptr_t)c.op.settings;
-}
-
-// How it stands has this in it; or, with a '!' in front, has not.
-static void stands(const char *expected)
-{
-	AUTO(buf) struct buf text;
-	buf_init(&text, TEXT_SIZE);
-	cluster_say(&c, &text);
-	bool is_there = strstr(buf_str(&text), expected[0] == '!' ? expected + 1 : expected) != NULL;
-	if (is_there == (expected[0] == '!'))
-		fail_msg("expected %s, it stands: %s; %s", expected, buf_str(&text), cluster_trouble(&c));
 }
 
 static void troubled(const char *expected)
@@ -81,7 +64,7 @@ static void start(void)
 	cluster_settle(&c);
 	cluster_job_ends(&c, true, RESTORED);
 	cluster_settle(&c);
-	stands("restore-state=starting");
+	cluster_stands(&c, "restore-state=starting");
 }
 
 static void serve(void)
@@ -89,14 +72,14 @@ static void serve(void)
 	start();
 	cluster_database_comes_up(&c);
 	end_checks(GRADE_CLEAN, "15.20");
-	stands("restore-state=active");
+	cluster_stands(&c, "restore-state=active");
 }
 
 static void fail_restore(const char *message)
 {
 	cluster_job_ends(&c, false, message);
 	cluster_settle(&c);
-	stands("restore-state=failed");
+	cluster_stands(&c, "restore-state=failed");
 }
 
 static void delete (const struct k8s_resource *resource, const char *name)
@@ -132,7 +115,7 @@ static void an_attempt_whose_objects_are_there_is_passed_over(void **state)
 			json_pack("{s:{s:{s:s, s:n, s:n, s:n}}}", "metadata", "annotations", PGRO "restore-state", "pending",
 				PGRO "round", PGRO "round-snapshot-id", PGRO "attempt"));
 		cluster_settle(&c);
-		stands(" round=" SECOND " attempt=2 ");
+		cluster_stands(&c, " round=" SECOND " attempt=2 ");
 		assert_int_equal(tear_down(state), 0);
 		assert_int_equal(set_up(state), 0);
 	}
@@ -143,13 +126,13 @@ static void another_snapshot_begins_with_its_first_attempt(void **state)
 	(void)state;
 	cluster_settle(&c);
 	fail_restore("{\"error\":\"no\"}");
-	stands("failures=1 ");
+	cluster_stands(&c, "failures=1 ");
 	c.entry = ",\"snapshot_id\":\"s2\",\"snapshot_at\":\"2026-11-20T11:00:00Z\"";
 	cluster_settle(&c);
-	stands("restore-state=restoring");
-	stands("!restoring round=" FIRST);
-	stands(" attempt=1 ");
-	stands("!failures=");
+	cluster_stands(&c, "restore-state=restoring");
+	cluster_stands(&c, "!restoring round=" FIRST);
+	cluster_stands(&c, " attempt=1 ");
+	cluster_stands(&c, "!failures=");
 }
 
 // The failure's name of the backup is what the next attempt goes on with, unless a person wants all of it anew.
@@ -161,7 +144,7 @@ static void the_backup_that_was_found_is_kept_for_the_retry(void **state)
 		assert_annotation("backup", "base_1");
 		cluster_annotate(&c, is_forced ? "force-refresh" : "failed-at", LONG_AGO);
 		cluster_settle(&c);
-		stands("restore-state=restoring round=" SECOND " attempt=2 failures=1 ");
+		cluster_stands(&c, "restore-state=restoring round=" SECOND " attempt=2 failures=1 ");
 		assert_annotation("backup", is_forced ? "" : "base_1");
 		assert_int_equal(tear_down(state), 0);
 		assert_int_equal(set_up(state), 0);
@@ -183,7 +166,7 @@ static void only_what_was_read_whole_says_what_to_expect(void **state)
 		cluster_annotate(&c, "traffic", rows[i].traffic);
 		cluster_annotate(&c, "force-refresh", "true");
 		cluster_settle(&c);
-		stands("restore-state=restoring");
+		cluster_stands(&c, "restore-state=restoring");
 		assert_annotation("expected-bytes", rows[i].expected);
 		assert_annotation("traffic", "");
 		assert_int_equal(tear_down(state), 0);
@@ -194,7 +177,7 @@ static void only_what_was_read_whole_says_what_to_expect(void **state)
 	cluster_annotate(&c, "traffic", "{\"s3_received_payload_bytes\":4711}");
 	cluster_annotate(&c, "failed-at", LONG_AGO);
 	cluster_settle(&c);
-	stands("attempt=2 ");
+	cluster_stands(&c, "attempt=2 ");
 	assert_annotation("expected-bytes", "");
 }
 
@@ -213,12 +196,12 @@ static void what_cannot_be_made_is_made_in_the_next_try(void **state)
 		cluster_settle(&c);
 		troubled("make: ");
 		troubled("not this");
-		stands("restore-state=restoring");
-		stands("!jobs/");
+		cluster_stands(&c, "restore-state=restoring");
+		cluster_stands(&c, "!jobs/");
 		cluster_fault(&c, "[]");
 		cluster_settle(&c);
 		troubled("");
-		stands("jobs/restore-" FIRST);
+		cluster_stands(&c, "jobs/restore-" FIRST);
 		assert_int_equal(tear_down(state), 0);
 		assert_int_equal(set_up(state), 0);
 	}
@@ -230,22 +213,22 @@ static void keys_that_canopy_does_not_give_now_are_asked_for_again(void **state)
 	c.credentials_status = 422; // a refusal is 403 alone
 	cluster_settle(&c);
 	troubled("credentials");
-	stands("restore-state=restoring");
+	cluster_stands(&c, "restore-state=restoring");
 	c.credentials_status = 0;
 	cluster_settle(&c);
-	stands("jobs/restore-" FIRST);
+	cluster_stands(&c, "jobs/restore-" FIRST);
 }
 
 static void a_volume_wants_no_keys(void **state)
 {
 	for (int i = 0; i < 2; i++) {
 		struct canopy_client *canopy = c.op.canopy;
-		settings()->walg_image = strdup("wal-g:3");
+		cluster_settings(&c)->walg_image = strdup("wal-g:3");
 		c.entry = SNAPSHOT ",\"engine\":\"walg\",\"storage\":\"file\"";
 		c.op.canopy = i == 0 ? canopy : NULL;
 		cluster_settle(&c);
 		troubled("");
-		stands("jobs/restore-" FIRST);
+		cluster_stands(&c, "jobs/restore-" FIRST);
 		assert_int_equal(cluster_count_asked(&c, "/restore-credentials"), 0);
 		c.op.canopy = canopy;
 		assert_int_equal(tear_down(state), 0);
@@ -262,17 +245,17 @@ static void without_canopy_a_workload_identity_needs_no_secret(void **state)
 	static const char *const need_a_secret[] = {SNAPSHOT, SNAPSHOT IDENTITY, AZURE};
 	struct canopy_client *canopy = c.op.canopy;
 	c.op.canopy = NULL;
-	settings()->azcopy_image = strdup("azcopy:1");
+	cluster_settings(&c)->azcopy_image = strdup("azcopy:1");
 	for (size_t i = 0; i < sizeof(need_a_secret) / sizeof(need_a_secret[0]); i++) {
 		c.entry = need_a_secret[i];
 		cluster_settle(&c);
 		troubled("the entry names no secret (a Secret in pgro-system)");
-		stands("!jobs/");
+		cluster_stands(&c, "!jobs/");
 	}
 	c.entry = AZURE IDENTITY;
 	cluster_settle(&c);
 	troubled("");
-	stands("jobs/restore-" FIRST);
+	cluster_stands(&c, "jobs/restore-" FIRST);
 	c.op.canopy = canopy;
 }
 
@@ -294,11 +277,11 @@ static void a_deployment_that_somebody_took_away_is_made_again(void **state)
 	(void)state;
 	start();
 	delete (&K8S_DEPLOYMENT, "postgres-" FIRST);
-	stands("!deploy/");
+	cluster_stands(&c, "!deploy/");
 	cluster_settle(&c);
 	troubled("");
-	stands("restore-state=starting");
-	stands("deploy/postgres-" FIRST);
+	cluster_stands(&c, "restore-state=starting");
+	cluster_stands(&c, "deploy/postgres-" FIRST);
 }
 
 static void a_volume_that_is_gone_starts_nothing(void **state)
@@ -310,24 +293,24 @@ static void a_volume_that_is_gone_starts_nothing(void **state)
 	delete (&K8S_PVC, "pgdata-" FIRST);
 	cluster_settle(&c);
 	troubled("start: the volume of round " FIRST " has not been seen yet");
-	stands("restore-state=restoring");
-	stands("!deploy/");
+	cluster_stands(&c, "restore-state=restoring");
+	cluster_stands(&c, "!deploy/");
 }
 
 static void without_tls_the_database_speaks_plainly(void **state)
 {
 	(void)state;
-	settings()->postgres_tls = false;
+	cluster_settings(&c)->postgres_tls = false;
 	start();
 	cluster_database_comes_up(&c);
 	cluster_settle(&c);
 	troubled("");
-	stands("!secrets/postgres-tls");
-	stands("secrets/analytics-credentials");
+	cluster_stands(&c, "!secrets/postgres-tls");
+	cluster_stands(&c, "secrets/analytics-credentials");
 	assert_annotation("tls-ca", "");
 	assert_true(c.checks_started > 0);
 	end_checks(GRADE_CLEAN, "15.20");
-	stands("restore-state=active");
+	cluster_stands(&c, "restore-state=active");
 }
 
 // The operator's CA is read before anything else; until then nothing that needs it goes on.
@@ -368,13 +351,13 @@ static void what_cannot_be_swept_is_swept_in_the_next_try(void **state)
 		cluster_settle(&c);
 		troubled("sweep: ");
 		troubled("not this");
-		stands("pvc/pgdata-" FIRST);
+		cluster_stands(&c, "pvc/pgdata-" FIRST);
 		cluster_fault(&c, "[]");
 		cluster_settle(&c);
 		troubled("");
-		stands("!jobs/");
-		stands("!pvc/");
-		stands("!secrets/restore-");
+		cluster_stands(&c, "!jobs/");
+		cluster_stands(&c, "!pvc/");
+		cluster_stands(&c, "!secrets/restore-");
 		assert_int_equal(tear_down(state), 0);
 		assert_int_equal(set_up(state), 0);
 	}
@@ -428,7 +411,7 @@ static void a_check_that_never_came_in_names_no_version(void **state)
 	cluster_database_comes_up(&c);
 	c.op.canopy = NULL;
 	end_checks(GRADE_INCONCLUSIVE, "");
-	stands("restore-state=failed");
+	cluster_stands(&c, "restore-state=failed");
 	AUTO(json) json_t *report = last_report();
 	assert_null(json_find_str(report, "postgres_version"));
 	c.op.canopy = canopy;
@@ -453,7 +436,7 @@ static void a_pod_that_was_made_anew_says_how_it_came_up(void **state)
 			"name", "prepare", "state", "terminated", "exitCode", 0, "message",
 			"{\"salvaged\":\"the last WAL files are lost\"}"));
 	end_checks(GRADE_CLEAN, "15.20");
-	stands("last-verdict=salvaged recovery backup");
+	cluster_stands(&c, "last-verdict=salvaged recovery backup");
 }
 
 // The counter of bytes counts what is known.
@@ -465,8 +448,8 @@ static void a_restore_of_no_known_size_is_active_too(void **state)
 		json_pack("{s:{s:{s:s}}}", "metadata", "annotations", ANN_RESTORED_BYTES, "many"));
 	cluster_database_comes_up(&c);
 	end_checks(GRADE_CLEAN, "15.20");
-	stands("restore-state=active");
-	stands("reports: 1 healthy");
+	cluster_stands(&c, "restore-state=active");
+	cluster_stands(&c, "reports: 1 healthy");
 }
 
 int main(void)

@@ -127,7 +127,7 @@ static void a_teardown_that_is_held_is_told_of(void **state)
 {
 	(void)state;
 	struct pulse_facts facts;
-	struct settings *settings = (struct settings *)(uintptr_t)c.op.settings;
+	struct settings *settings = cluster_settings(&c);
 	cluster_settle(&c);
 	settings->teardown_guard = true;
 	c.entry = NULL;
@@ -143,7 +143,7 @@ static void a_teardown_that_is_held_is_told_of(void **state)
 static void a_hold_that_cannot_be_kept_is_said(void **state)
 {
 	(void)state;
-	struct settings *settings = (struct settings *)(uintptr_t)c.op.settings;
+	struct settings *settings = cluster_settings(&c);
 	cluster_settle(&c);
 	settings->teardown_guard = true;
 	c.entry = NULL;
@@ -196,7 +196,7 @@ static void a_file_does_as_well(void **state)
 		"  storage: s3\n  bucket: b\n  prefix: p\n  region: r\n  snapshot_id: s1\n";
 	(void)state;
 	struct error err = {0};
-	struct settings *settings = (struct settings *)(uintptr_t)c.op.settings;
+	struct settings *settings = cluster_settings(&c);
 	struct canopy_client *canopy = c.op.canopy;
 	c.op.canopy = NULL;
 	settings->worklist_file = strdup(scratch_write("worklist.yaml", worklist, strlen(worklist)));

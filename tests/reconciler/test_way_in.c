@@ -41,7 +41,7 @@ static void come_up(void)
 
 static struct settings_for_intent *sizing(void)
 {
-	struct settings *settings = (struct settings *)(uintptr_t)c.op.settings;
+	struct settings *settings = cluster_settings(&c);
 	return &settings->intents[INTENT_ANALYTICS];
 }
 
