@@ -45,6 +45,7 @@ static void what_does_not_go_together_is_refused(void **state)
 		{"kopia", "file", "b", "", "engine kopia cannot read storage \"file\", allowed is s3"},
 		{"basebackup", "ftp", "b", "", "engine basebackup cannot read storage \"ftp\", allowed is s3, "},
 		{"basebackup", "file", "a_b", "", "bucket \"a_b\" is no name of a PersistentVolumeClaim"},
+		{"basebackup", "file", "", "", "bucket \"\" is no name of a PersistentVolumeClaim"},
 		{"basebackup", "file", "../b", "", "bucket \"../b\" is no name of a PersistentVolumeClaim"},
 		{"basebackup", "file", "a..b", "", "bucket \"a..b\" is no name of a PersistentVolumeClaim"},
 		{"basebackup", "file", "-b", "", "bucket \"-b\" is no name of a PersistentVolumeClaim"},
@@ -66,6 +67,15 @@ static void what_does_not_go_together_is_refused(void **state)
 		assert_error(engine_of(&s.build, &engine, &err), err, ERROR_INVALID, rows[i].text);
 		assert_null(engine);
 	}
+}
+
+static void an_engine_that_is_not_known_wants_nothing(void **state)
+{
+	(void)state;
+	struct sample s;
+	sample_init(&s, INTENT_VERIFY, "tar");
+	assert_false(engine_is_tls_only(&s.build));
+	assert_null(engine_keys(&s.settings, &s.entry)->key);
 }
 
 static void the_message_of_a_restore_names_its_engine(void **state)
@@ -105,7 +115,7 @@ static void a_backup_on_a_volume_is_mounted_and_nothing_else_is_reached(void **s
 {
 	(void)state;
 	static const char *const rows[][2] = {
-		{"nauru/a..b", "/backup/nauru/a..b"}, {"//nauru", "/backup/nauru"}, {"", "/backup/"}};
+		{"nauru/a..b", "/backup/nauru/a..b"}, {"//nauru", "/backup/nauru"}, {"ab/.x", "/backup/ab/.x"}, {"", "/backup/"}};
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct error err = {0};
 		struct sample s;
@@ -240,6 +250,7 @@ int main(void)
 	const struct CMUnitTest cases[] = {
 		cmocka_unit_test(the_entry_chooses_then_the_settings_then_kopia),
 		cmocka_unit_test(what_does_not_go_together_is_refused),
+		cmocka_unit_test(an_engine_that_is_not_known_wants_nothing),
 		cmocka_unit_test(the_message_of_a_restore_names_its_engine),
 		cmocka_unit_test(an_engine_is_told_how_many_hands_it_has),
 		cmocka_unit_test(a_backup_on_a_volume_is_mounted_and_nothing_else_is_reached),
