@@ -475,7 +475,7 @@ two_operators()
 	check "credentials were asked for once" test "$(asked /restore-credentials)" = 1
 	stop second
 	# Sooner than the Lease would run out.
-	check "a leader that ends hands over at once" comes 10 metric_is 'understory_leader 1'
+	check "a leader that ends hands over at once" comes 8 metric_is 'understory_leader 1'
 }
 
 second_says() { curl -fsS -m 5 "http://$second/metrics" | grep -xF "$1"; }
